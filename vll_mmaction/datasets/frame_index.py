@@ -1,0 +1,371 @@
+"""The frame index: how many frames each video has, counted once.
+
+A text file (JSON lines) beside the videos holds, for each, its path, size,
+modification time and number of frames, or the reason why it cannot be used.
+Videos that changed are counted again. Counting runs in subprocesses with a
+time limit, since decoders crash and hang on bad files.
+"""
+
+import hashlib
+import json
+import os
+import os.path as osp
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Callable, Optional
+
+from mmengine.logging import print_log
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from torch.utils.data import get_worker_info
+
+FORMAT = 'vll_mmaction frame index'
+VERSION = 1
+INDEX_NAME = 'frame_index.jsonl'
+SECONDS_A_VIDEO = 60
+SAVE_EVERY_SECONDS = 30
+MISSING = (-1, -1)
+
+
+@dataclass(frozen=True)
+class VideoEntry:
+    """What the index knows of one video.
+
+    Args:
+        stamp (tuple[int, int]): Size in bytes and modification time in ns of
+            the file when it was counted; (-1, -1) if it was missing.
+        frames (int): Number of frames, 0 if the video cannot be used.
+        reason (str): Why it cannot be used, '' if it can.
+    """
+
+    stamp: tuple[int, int]
+    frames: int = 0
+    reason: str = ''
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return MISSING
+    return stat.st_size, stat.st_mtime_ns
+
+
+class FrameIndex:
+    """Frame counts of videos, kept in a file.
+
+    Args:
+        path (str): The index file. Read if it exists.
+        root (str): Folder to which the paths in the file are relative, so
+            that an index moves with its videos. '' for absolute paths.
+
+    Raises:
+        ValueError: ``path`` holds something else than a frame index.
+    """
+
+    def __init__(self, path: str, root: str = '') -> None:
+        self.path = path
+        self._prefix = osp.join(root, '') if root else ''
+        self._entries: dict[str, VideoEntry] = {}
+        if osp.exists(path):
+            self._load()
+
+    def _key(self, video: str) -> str:
+        if self._prefix and video.startswith(self._prefix):
+            return video[len(self._prefix) :]
+        return osp.abspath(video)
+
+    def _load(self) -> None:
+        try:
+            with open(self.path, encoding='utf-8') as file:
+                header = json.loads(file.readline())
+                known = header['format'] == FORMAT
+                if known and header['version'] == VERSION:
+                    for line in file:
+                        key, size, mtime, frames, reason = json.loads(line)
+                        self._entries[key] = VideoEntry(
+                            (size, mtime), frames, reason
+                        )
+        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f'{self.path} is not a frame index ({error}). Name another '
+                'file in `frame_index`, or delete this one if it was an '
+                'index: it is then made anew.'
+            ) from None
+        if not known:
+            raise ValueError(
+                f'{self.path} is not a frame index (its first line says '
+                f'{header["format"]!r}). Name another file in `frame_index`.'
+            )
+        if header['version'] != VERSION:
+            raise ValueError(
+                f'{self.path} is a frame index of version '
+                f'{header["version"]}, this is version {VERSION}. Delete it: '
+                'it is then made anew.'
+            )
+
+    def save(self) -> None:
+        """Write the file under a temporary name, then rename it."""
+        os.makedirs(osp.dirname(osp.abspath(self.path)), exist_ok=True)
+        temporary = f'{self.path}.{os.getpid()}.tmp'
+        with open(temporary, 'w', encoding='utf-8') as file:
+            print(json.dumps(dict(format=FORMAT, version=VERSION)), file=file)
+            for key, entry in sorted(self._entries.items()):
+                row = [key, *entry.stamp, entry.frames, entry.reason]
+                print(json.dumps(row), file=file)
+        os.replace(temporary, self.path)
+
+    def missing(self, videos: Sequence[str]) -> list[str]:
+        """Videos that are not in the index or changed since.
+
+        Args:
+            videos (Sequence[str]): Paths of videos.
+
+        Returns:
+            list[str]: Those to be counted, each once, in order.
+        """
+        return [
+            video
+            for video in dict.fromkeys(videos)
+            if video not in self or self[video].stamp != _stamp(video)
+        ]
+
+    def update(self, videos: Sequence[str]) -> None:
+        """Count the frames of videos that are new or changed, and save.
+
+        What was counted so far is saved every half minute, so that a killed
+        run goes on where it stopped.
+
+        Args:
+            videos (Sequence[str]): Paths of videos.
+        """
+        todo = self.missing(videos)
+        if not todo:
+            return
+        print_log(
+            f'Counting the frames of {len(todo)} videos for {self.path}',
+            logger='current',
+        )
+        saved = time.monotonic()
+        for video, entry in _with_progress(count_frames(todo), len(todo)):
+            self._entries[self._key(video)] = entry
+            if time.monotonic() - saved > SAVE_EVERY_SECONDS:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def __contains__(self, video: str) -> bool:
+        return self._key(video) in self._entries
+
+    def __getitem__(self, video: str) -> VideoEntry:
+        return self._entries[self._key(video)]
+
+
+def _with_progress(items: Iterator, total: int) -> Iterator:
+    """Yield from items with a bar, or with log lines without a terminal."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn('counting frames'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    said = time.monotonic()
+    # A bar that is transient leaves the log as it would be without it.
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task('', total=total)
+        for done, item in enumerate(items, 1):
+            yield item
+            progress.advance(task)
+            if not console.is_terminal and time.monotonic() - said > 10:
+                said = time.monotonic()
+                print_log(f'Counted {done} of {total}', logger='current')
+
+
+class _Prober:
+    """One probing subprocess and the video it works on."""
+
+    def __init__(self) -> None:
+        self.video = ''
+        self.deadline = 0.0
+        program = osp.join(osp.dirname(__file__), 'probe_worker.py')
+        self.process = subprocess.Popen(
+            [sys.executable, program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Decoders chat about every flaw; the reason is in the answer.
+            stderr=subprocess.DEVNULL,
+        )
+
+    def ask(self, video: str, seconds: float) -> None:
+        self.video = video
+        self.deadline = time.monotonic() + seconds
+        try:
+            self.process.stdin.write(json.dumps(video).encode() + b'\n')
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died before: its closed output says so
+
+    def answer(self) -> dict:
+        """The answer that is there to be read, or why there is none."""
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        code = self.process.wait()
+        how = f'signal {-code}' if code < 0 else f'exit code {code}'
+        return {'reason': f'the decoder crashed on it ({how})'}
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def count_frames(
+    videos: Sequence[str],
+    num_workers: Optional[int] = None,
+    seconds: float = SECONDS_A_VIDEO,
+    start_prober: Callable[[], _Prober] = _Prober,
+) -> Iterator[tuple[str, VideoEntry]]:
+    """Count the frames of videos in subprocesses.
+
+    Args:
+        videos (Sequence[str]): Paths of videos.
+        num_workers (int, optional): Number of subprocesses. None means one a
+            CPU core, at most 8.
+        seconds (float): Time limit a video, in seconds.
+        start_prober (Callable): Makes a subprocess.
+
+    Yields:
+        tuple[str, VideoEntry]: A video and what was found, as it is found.
+    """
+    if num_workers is None:
+        num_workers = min(8, os.cpu_count() or 1)
+    todo = iter(videos)
+    stamps = {}
+    with selectors.DefaultSelector() as waiting:
+
+        def give(prober: Optional[_Prober]) -> None:
+            """Hand the next video to a prober; end it if there is none."""
+            for video in todo:
+                stamps[video] = _stamp(video)
+                prober = prober or start_prober()
+                prober.ask(video, seconds)
+                waiting.register(
+                    prober.process.stdout, selectors.EVENT_READ, prober
+                )
+                return
+            if prober:
+                prober.stop()
+
+        for _ in range(min(num_workers, len(videos))):
+            give(None)
+        try:
+            while waiting.get_map():
+                ready = {key.data for key, _ in waiting.select(timeout=1)}
+                now = time.monotonic()
+                for key in list(waiting.get_map().values()):
+                    prober = key.data
+                    if prober in ready:
+                        answer = prober.answer()
+                    elif now > prober.deadline:
+                        prober.stop()
+                        answer = {
+                            'reason': f'the decoder hung on it ({seconds:g} s)'
+                        }
+                    else:
+                        continue
+                    waiting.unregister(key.fileobj)
+                    video = prober.video
+                    alive = prober.process.poll() is None
+                    give(prober if alive else None)
+                    yield video, VideoEntry(stamps.pop(video), **answer)
+        finally:
+            for key in list(waiting.get_map().values()):
+                key.data.stop()
+
+
+def default_index_path(video_root: str, ann_file: str) -> str:
+    """Where the index of a data set is kept unless the user names a place.
+
+    Args:
+        video_root (str): Folder of the videos (``data_prefix['video']``), ''
+            if the annotation file holds whole paths.
+        ann_file (str): Annotation file.
+
+    Returns:
+        str: In the folder of the videos, so that all annotation files of a
+        data set share it; without such a folder beside the annotation file;
+        where neither can be written, in the user's cache folder.
+    """
+    if video_root and osp.isdir(video_root):
+        path = osp.join(video_root, INDEX_NAME)
+    else:
+        path = f'{ann_file}.{INDEX_NAME}'
+    folder = osp.dirname(osp.abspath(path))
+    if os.access(path if osp.exists(path) else folder, os.W_OK):
+        return path
+    cache = os.environ.get('XDG_CACHE_HOME') or osp.expanduser('~/.cache')
+    name = hashlib.sha256(osp.abspath(path).encode()).hexdigest()[:16]
+    return osp.join(cache, 'vll_mmaction', f'{name}.{INDEX_NAME}')
+
+
+def load_or_build(
+    videos: Sequence[str], path: str, root: str = ''
+) -> FrameIndex:
+    """The frame index of videos, brought up to date.
+
+    One process a machine counts. The others read the file again and again
+    until it is complete, rather than wait in a collective, which would time
+    out on a large data set.
+
+    Args:
+        videos (Sequence[str]): Paths of videos.
+        path (str): The index file.
+        root (str): Folder to which the paths in the file are relative.
+
+    Returns:
+        FrameIndex: Holds every one of ``videos``.
+
+    Raises:
+        RuntimeError: Called in a data loader's worker, where every worker
+            would count for itself.
+    """
+    index = FrameIndex(path, root)
+    if not index.missing(videos):
+        return index
+    if get_worker_info() is not None:
+        raise RuntimeError(
+            f'The frame index {path} is not complete and is never built in a '
+            'data loader worker: call `dataset.full_init()` before the data '
+            'loader starts (MMEngine does so unless `lazy_init=True`).'
+        )
+    if int(os.environ.get('LOCAL_RANK') or 0) == 0:
+        index.update(videos)
+        return index
+    said = time.monotonic()
+    while index.missing(videos):
+        if time.monotonic() - said > 60:
+            said = time.monotonic()
+            print_log(
+                f'Waiting for local rank 0 to complete {path}: '
+                f'{len(index.missing(videos))} videos to go',
+                logger='current',
+            )
+        time.sleep(1)
+        index = FrameIndex(path, root)
+    return index

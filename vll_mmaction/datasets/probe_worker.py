@@ -1,0 +1,64 @@
+"""Counts the frames of videos, one a line: the program behind the frame index.
+
+Run as a script of its own, not imported: a decoder that crashes or hangs on a
+bad file then takes this process with it and nothing else, and starting it
+needs neither torch nor MMAction2.
+
+Reads one JSON string (a path) a line from standard input, answers each with
+one JSON line ``{"frames": n}`` or ``{"reason": "..."}``.
+"""
+
+import json
+import os
+import re
+import sys
+
+
+def probe(path: str) -> dict:
+    """Count the frames of one video and decode the first.
+
+    Args:
+        path (str): Path of the video file.
+
+    Returns:
+        dict: ``frames`` (int, at least 1), or ``reason`` (str) why the file
+        cannot be used.
+    """
+    if not os.path.isfile(path):
+        return {'reason': 'there is no such file'}
+    if not os.path.getsize(path):
+        return {'reason': 'the file is empty'}
+    import decord
+
+    try:
+        # The container's header may lie; decord counts what it demuxes.
+        reader = decord.VideoReader(path, num_threads=1)
+        frames = len(reader)
+        if frames:
+            reader[0]
+    except Exception as error:
+        return {'reason': f'cannot be decoded: {_cause(error)}'}
+    return {'frames': frames} if frames else {'reason': 'it has no frames'}
+
+
+def _cause(error: Exception) -> str:
+    """The first line of decord's C++ stack without time and source file."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r'\[[\d:]+\] \S+:\d+: ', '', lines[0])[:200]
+
+
+def main() -> None:
+    """Answer paths until standard input ends."""
+    # Decoders write to the standard output, too; keep a clean one for answers.
+    answers = os.fdopen(os.dup(1), 'w', encoding='utf-8')
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        try:
+            answer = probe(json.loads(line))
+        except (OSError, ImportError) as error:
+            answer = {'reason': str(error)}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == '__main__':
+    main()

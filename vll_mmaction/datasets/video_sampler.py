@@ -1,0 +1,321 @@
+"""Samplers that keep the clips of a video together.
+
+``VideoGroupedSampler`` decides which videos each rank sees in which step,
+``VideoGroupedBatchSampler`` makes batches of whole videos from it, and
+``ClipBatchSampler`` is the clip-level counterpart on any sampler.
+"""
+
+from collections.abc import Iterator, Sized
+from typing import Optional
+
+import numpy as np
+from mmaction.registry import DATA_SAMPLERS
+from mmengine.dist import get_dist_info, sync_random_seed
+from mmengine.runner.runner import _SlicedDataset
+from torch.utils.data import Sampler
+
+from .clip_batch import ClipBatch
+from .clip_sampling import _check_positive_int
+
+
+def _clip_counts(dataset: Sized) -> np.ndarray:
+    """``clip_counts`` of a dataset, (num_videos,) int64, or a clear error."""
+    counts = getattr(dataset, 'clip_counts', None)
+    if counts is not None:
+        return counts
+    if isinstance(dataset, _SlicedDataset):
+        dataset = dataset._dataset
+    name = type(dataset).__name__
+    if hasattr(dataset, 'dataset') or hasattr(dataset, 'datasets'):
+        raise TypeError(
+            f'{name} hides the clips of the dataset it wraps, so that videos '
+            'cannot be kept together. Wrappers that work are RepeatDataset '
+            'and ConcatDataset, around VideoClipDataset.'
+        )
+    raise TypeError(
+        f'VideoGroupedSampler needs a dataset whose items are clips, got '
+        f"{name}. Use dataset=dict(type='VideoClipDataset', ...)."
+    )
+
+
+@DATA_SAMPLERS.register_module()
+class VideoGroupedSampler(Sampler):
+    """This rank's clip indices, video by video.
+
+    The order is a function of (seed, epoch). In an epoch each video is seen
+    once; all ranks get equally many, for which some of the epoch's first
+    videos come again at its end.
+
+    With ``balance``, the ranks of one step carry near-equal numbers of clips,
+    so that none waits for the one with the longest video. With one video a
+    rank, videos are dealt by clip count within windows of ``window`` steps
+    and the steps are shuffled; with several, the videos of each random step
+    are dealt among the ranks, so that batches stay a random mix.
+
+    Args:
+        dataset (Sized): A ``VideoClipDataset``, or a Repeat or Concat wrapper
+            around some.
+        shuffle (bool): Whether each epoch has another order. Without, batches
+            follow the order of the dataset and nothing is balanced. Defaults
+            to True.
+        seed (int, optional): Seed of the order, the same on all ranks. None
+            draws one and shares it among the ranks. Defaults to None.
+        balance (bool): Whether to even out the ranks of a step. Defaults to
+            True.
+        window (int): Steps within which videos are dealt by clip count when
+            a batch is one video. More steps balance better and mix less:
+            videos of like length meet. Defaults to 200.
+
+    Raises:
+        TypeError: The dataset does not say which clips make a video.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        shuffle: bool = True,
+        seed: Optional[int] = None,
+        balance: bool = True,
+        window: int = 200,
+    ) -> None:
+        _check_positive_int('window', window)
+        self.rank, self.world_size = get_dist_info()
+        self.clip_counts = np.asarray(_clip_counts(dataset), dtype=np.int64)
+        self.num_videos = len(self.clip_counts)
+        if isinstance(dataset, _SlicedDataset):
+            # `num_batch_per_epoch` asks for so many videos an epoch; every
+            # other attribute of the slice is the whole dataset's.
+            if len(dataset) > self.num_videos:
+                raise ValueError(
+                    f'num_batch_per_epoch asks for {len(dataset)} videos an '
+                    f'epoch (batches x videos a batch x ranks), the dataset '
+                    f'has {self.num_videos}. Lower it, or wrap the dataset in '
+                    'RepeatDataset.'
+                )
+            self.num_videos = len(dataset)
+        self.shuffle = shuffle
+        self.seed = sync_random_seed() if seed is None else seed
+        self.balance = balance
+        self.window = window
+        self.epoch = 0
+        self._first_clips = np.cumsum(self.clip_counts) - self.clip_counts
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch.
+
+        Args:
+            epoch (int): Number of the epoch, from 0.
+        """
+        self.epoch = epoch
+
+    def num_steps(self, batch_size: int = 1, drop_last: bool = False) -> int:
+        """Batches of an epoch, the same on every rank and in every epoch.
+
+        Args:
+            batch_size (int): Videos a batch.
+            drop_last (bool): Whether videos that do not fill a step of all
+                ranks are left out, rather than filled up.
+
+        Returns:
+            int: Number of batches.
+        """
+        a_step = batch_size * self.world_size
+        if drop_last:
+            return self.num_videos // a_step
+        return -(-self.num_videos // a_step)
+
+    def deal(self, batch_size: int = 1, drop_last: bool = False) -> np.ndarray:
+        """Videos of the current epoch, for all ranks.
+
+        Args:
+            batch_size (int): Videos a batch.
+            drop_last (bool): See :meth:`num_steps`.
+
+        Returns:
+            np.ndarray: (steps, world_size, batch_size) int64 video numbers.
+        """
+        if batch_size > self.num_videos:
+            raise ValueError(
+                f'batch_size={batch_size} videos, but the dataset has '
+                f'{self.num_videos}, and a batch never holds a video twice.'
+            )
+        rng = np.random.default_rng((int(self.seed) % 2**63, self.epoch))
+        if self.shuffle:
+            order = rng.permutation(len(self.clip_counts))[: self.num_videos]
+        else:
+            order = np.arange(self.num_videos)
+        steps = self.num_steps(batch_size, drop_last)
+        total = steps * self.world_size * batch_size
+        # Fills up with the epoch's start, again and again where the dataset
+        # is smaller than a step.
+        order = np.resize(order, total)
+        # Without repetition inside a step any dealing keeps the videos of a
+        # batch distinct; a step with repetitions keeps them only in order.
+        distinct = self.num_videos >= self.world_size * batch_size
+        if self.balance and self.shuffle and self.world_size > 1 and distinct:
+            if batch_size == 1:
+                return self._deal_windows(order, rng)[:, :, None]
+            return self._deal_steps(order.reshape(steps, -1), batch_size, rng)
+        return order.reshape(steps, self.world_size, batch_size)
+
+    def _deal_windows(
+        self, order: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Neighbours in clip count, within windows of steps, make a step."""
+        size = self.window * self.world_size
+        window = np.arange(len(order)) // size
+        order = order[np.lexsort((self.clip_counts[order], window))]
+        steps = order.reshape(-1, self.world_size)
+        # The longest of a step must not always be the last rank's.
+        return rng.permuted(rng.permutation(steps), axis=1)
+
+    def _deal_steps(
+        self, steps: np.ndarray, batch_size: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Deal each step's videos among the ranks, longest first.
+
+        Each video goes to the rank with the fewest clips so far among those
+        that have room, so that a rank with one very long video ends up with
+        the shortest ones beside it.
+        """
+        longest = np.argsort(-self.clip_counts[steps], axis=1, kind='stable')
+        steps = np.take_along_axis(steps, longest, 1)
+        dealt = np.empty((len(steps), self.world_size, batch_size), np.int64)
+        load = np.zeros((len(steps), self.world_size), dtype=np.int64)
+        taken = np.zeros_like(load)
+        row = np.arange(len(steps))
+        full = np.iinfo(np.int64).max
+        for videos in steps.T:
+            rank = np.where(taken < batch_size, load, full).argmin(1)
+            dealt[row, rank, taken[row, rank]] = videos
+            load[row, rank] += self.clip_counts[videos]
+            taken[row, rank] += 1
+        # The longest video must not always be the first rank's.
+        ranks = rng.permuted(
+            np.tile(np.arange(self.world_size), (len(steps), 1)), axis=1
+        )
+        return dealt[row[:, None], ranks]
+
+    def clips(self, videos: np.ndarray) -> np.ndarray:
+        """Clip indices of videos.
+
+        Args:
+            videos (np.ndarray): (n,) int64 video numbers.
+
+        Returns:
+            np.ndarray: (sum of their clip counts,) int64.
+        """
+        counts = self.clip_counts[videos]
+        shift = self._first_clips[videos] - (np.cumsum(counts) - counts)
+        return np.arange(counts.sum()) + np.repeat(shift, counts)
+
+    def __iter__(self) -> Iterator[int]:
+        videos = self.deal()[:, self.rank].reshape(-1)
+        yield from self.clips(videos).tolist()
+
+    def __len__(self) -> int:
+        """Number of this rank's clips in the current epoch."""
+        return int(self.clip_counts[self.deal()[:, self.rank]].sum())
+
+
+class _KeyedBatchSampler(Sampler):
+    """Batches that carry (seed, epoch) of their sampler to the dataset."""
+
+    def __init__(
+        self, sampler: Sampler, batch_size: int, drop_last: bool = False
+    ) -> None:
+        _check_positive_int('batch_size', batch_size)
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+
+    def _batch(self, clips) -> ClipBatch:
+        sampler = self.sampler
+        return ClipBatch(clips, key=(int(sampler.seed), int(sampler.epoch)))
+
+
+@DATA_SAMPLERS.register_module()
+class VideoGroupedBatchSampler(_KeyedBatchSampler):
+    """Batches of all clips of whole videos: the batch size is dynamic.
+
+    Args:
+        sampler (VideoGroupedSampler): Says which videos make a step.
+        batch_size (int): Whole videos a batch, on each rank.
+        drop_last (bool): Whether the videos that do not fill the last step
+            are left out of the epoch, rather than filled up with videos of
+            its start. Defaults to False.
+    """
+
+    def __init__(
+        self, sampler: Sampler, batch_size: int, drop_last: bool = False
+    ) -> None:
+        super().__init__(sampler, batch_size, drop_last)
+        if not isinstance(sampler, VideoGroupedSampler):
+            raise TypeError(
+                'VideoGroupedBatchSampler needs '
+                "sampler=dict(type='VideoGroupedSampler'), got "
+                f'{type(sampler).__name__}'
+            )
+        if len(self) < 1:
+            raise ValueError(
+                f'batch_size={batch_size} videos on each of '
+                f'{sampler.world_size} ranks with drop_last=True leaves no '
+                f'batch of the {sampler.num_videos} videos there are.'
+            )
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        steps = self.sampler.deal(self.batch_size, self.drop_last)
+        for videos in steps[:, self.sampler.rank]:
+            yield self._batch(self.sampler.clips(videos).tolist())
+
+    def __len__(self) -> int:
+        return self.sampler.num_steps(self.batch_size, self.drop_last)
+
+
+@DATA_SAMPLERS.register_module()
+class ClipBatchSampler(_KeyedBatchSampler):
+    """Batches of equally many clips, for clip-level training.
+
+    What PyTorch's batch sampler yields, marked with (seed, epoch), so that
+    crops and flips of clip-level training are as reproducible as those of
+    video-level training.
+
+    Args:
+        sampler (Sampler): Yields clip indices and has ``seed`` and ``epoch``,
+            such as MMEngine's ``DefaultSampler``.
+        batch_size (int): Clips a batch, on each rank.
+        drop_last (bool): Whether an incomplete last batch is left out.
+            Defaults to False.
+    """
+
+    def __init__(
+        self, sampler: Sampler, batch_size: int, drop_last: bool = False
+    ) -> None:
+        super().__init__(sampler, batch_size, drop_last)
+        for attribute in ('seed', 'epoch'):
+            if not hasattr(sampler, attribute):
+                raise TypeError(
+                    f'ClipBatchSampler needs a sampler with `{attribute}`, '
+                    "such as dict(type='DefaultSampler'), got "
+                    f'{type(sampler).__name__}'
+                )
+        if len(self) < 1:
+            raise ValueError(
+                f'batch_size={batch_size} clips with drop_last=True leaves '
+                f'no batch of the {len(sampler)} clips there are.'
+            )
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        clips = []
+        for clip in self.sampler:
+            clips.append(clip)
+            if len(clips) == self.batch_size:
+                yield self._batch(clips)
+                clips = []
+        if clips and not self.drop_last:
+            yield self._batch(clips)
+
+    def __len__(self) -> int:
+        if self.drop_last:
+            return len(self.sampler) // self.batch_size
+        return -(-len(self.sampler) // self.batch_size)
