@@ -1,0 +1,492 @@
+"""The video-level loss of Shi et al. 2020: cross-entropy and consistency."""
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Callable, Optional, Union
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+VideoIds = Union[Tensor, Sequence, np.ndarray]
+
+_ALLOWED = dict(
+    mode=('ccl', 'euc', 'err'),
+    score=('prob', 'logit'),
+    distance=('l2', 'mse'),
+    reduction=('mean', 'sum'),
+    detach_target=(False, True),
+)
+
+# Elements of the scores that one side of a chunk of pairs gathers (64 MiB in
+# float32). A video of 500 clips and 101 classes still fits into one chunk.
+_MAX_GATHERED = 2**24
+
+
+def consistent_constraint_loss(
+    cls_score: Tensor,
+    label: Tensor,
+    video_ids: Optional[VideoIds] = None,
+    *,
+    mode: str = 'ccl',
+    score: str = 'prob',
+    distance: str = 'l2',
+    reduction: str = 'mean',
+    detach_target: bool = False,
+) -> Tensor:
+    r"""Distance between the clips of a video, mean over the videos.
+
+    With :math:`\hat{y}_i` the score vector of clip i of a video of m clips,
+    E its wrongly classified clips and R the mean score of the others:
+
+    - ``'euc'``, Shi et al. 2020, Eq. 4:
+      :math:`\frac{2}{m(m-1)} \sum_{k<j} \|\hat{y}_k - \hat{y}_j\|_2`,
+      0 for a video of one clip.
+    - ``'err'``, Eq. 5:
+      :math:`\frac{1}{|E|} \sum_{i \in E} \|\hat{y}_i - R\|_2`,
+      0 where all clips are right, or all are wrong.
+    - ``'ccl'``, Eq. 6: Eq. 4 where all clips are wrong, else Eq. 5.
+
+    The softmax and all that follows run in float32, float64 logits in
+    float64. The gradient is finite also where a distance is zero. NaN in the
+    logits gives NaN.
+
+    Args:
+        cls_score (Tensor): Logits, (M, K) floating point.
+        label (Tensor): Classes, (M,) integers in 0...K-1, or soft labels,
+            (M, K) floating point, whose argmax tells right from wrong.
+        video_ids (Tensor | sequence | ndarray, optional): (M,) integers,
+            equal for the clips of one video, in any order. They are read on
+            the CPU; ids on a GPU cost a synchronisation. None takes the
+            batch as one video and compares the labels on the host.
+        mode (str): ``'ccl'``, ``'euc'`` or ``'err'``.
+        score (str): Measure distances between ``'prob'`` (softmax) or
+            ``'logit'`` vectors.
+        distance (str): ``'l2'`` is the Euclidean distance, ``'mse'`` the
+            mean over classes of the squared difference.
+        reduction (str): ``'mean'`` or ``'sum'`` over the pairs (Eq. 4) and
+            over the wrong clips (Eq. 5) of a video. The videos of a batch
+            are always averaged.
+        detach_target (bool): Stop the gradient through R, so that Eq. 5
+            moves wrong clips only.
+
+    Returns:
+        Tensor: A scalar, float32, or float64 for float64 logits.
+
+    Raises:
+        TypeError: An argument is of a wrong type.
+        ValueError: An option, a shape or (on the CPU) a label is out of
+            range, the batch is empty, or it holds clips of several labels
+            without ``video_ids``.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[4.0, 0.0], [0.0, 4.0], [0.0, 4.0]])
+        >>> label = torch.tensor([0, 0, 1])
+        >>> loss = consistent_constraint_loss(logits, label, [7, 7, 8])
+        >>> round(loss.item(), 4)
+        0.6817
+    """
+    _check_options(
+        mode=mode,
+        score=score,
+        distance=distance,
+        reduction=reduction,
+        detach_target=detach_target,
+    )
+    label = _check_batch(cls_score, label)
+    video_index, counts = _group_clips(video_ids, label)
+    num_videos = len(counts)
+
+    with torch.autocast(cls_score.device.type, enabled=False):
+        logits = _full_precision(cls_score)
+        scores = logits.softmax(dim=1) if score == 'prob' else logits
+        video = _send(video_index, scores.device)
+        # Zero, but it lets NaN through and ties the loss to the graph also
+        # where no distance is taken: DDP wants a gradient on every rank.
+        loss = (scores * 0).sum()
+
+        # Which case of Eq. 6 a video is in is known on the device alone, so
+        # both are computed and weighted by 0 or 1 rather than asked for.
+        if mode != 'euc':
+            classes = label if label.dim() == 1 else label.argmax(dim=1)
+            right = (logits.argmax(dim=1) == classes).to(scores.dtype)
+            num_right = scores.new_zeros(num_videos)
+            num_right = num_right.index_add(0, video, right)
+        if mode != 'err':
+            weight = np.full(num_videos, 1 / num_videos)
+            if reduction == 'mean':
+                weight /= np.maximum(counts * (counts - 1) / 2, 1)
+            weight = _send(weight, scores.device, scores.dtype)
+            if mode == 'ccl':
+                weight = weight * (num_right == 0)
+            first, second = _clip_pairs(video_index, counts)
+            loss = loss + _sum_over_pairs(
+                scores,
+                _send(first, scores.device),
+                _send(second, scores.device),
+                weight.index_select(0, video),
+                distance,
+            )
+        if mode != 'euc':
+            weight = (num_right > 0).to(scores.dtype) / num_videos
+            if reduction == 'mean':
+                size = _send(counts, scores.device, scores.dtype)
+                weight = weight / (size - num_right).clamp(min=1)
+            target = _mean_of_right(scores, right, num_right, video)
+            if detach_target:
+                target = target.detach()
+            weight = (1 - right) * weight.index_select(0, video)
+            loss = loss + (_distance(scores, target, distance) * weight).sum()
+        return loss
+
+
+def video_level_loss(
+    cls_score: Tensor,
+    label: Tensor,
+    video_ids: Optional[VideoIds] = None,
+    *,
+    alpha: float = 0.3,
+    ccl: Callable[..., Tensor] = consistent_constraint_loss,
+) -> dict[str, Tensor]:
+    r"""Video-level loss, Shi et al. 2020, Eq. 3, as its two terms.
+
+    :math:`(1 - \alpha)` times the cross-entropy, mean over the clips of a
+    video and then over the videos, and :math:`\alpha` times the consistent
+    constraint loss. A video weighs the same however many clips it has.
+
+    Args:
+        cls_score (Tensor): Logits, (M, K) floating point.
+        label (Tensor): Classes, (M,) integers in 0...K-1, or soft labels,
+            (M, K) floating point.
+        video_ids (Tensor | sequence | ndarray, optional): (M,) integers,
+            equal for the clips of one video. None takes the batch as one
+            video. See :func:`consistent_constraint_loss`.
+        alpha (float): Weight of the consistent constraint loss, 0 to 1.
+        ccl (Callable): Called as ``ccl(cls_score, label, video_ids)``.
+
+    Returns:
+        dict[str, Tensor]: The weighted terms ``loss_ce`` and ``loss_ccl``,
+        scalars, float32 or, for float64 logits, float64.
+
+    Raises:
+        TypeError: An argument is of a wrong type.
+        ValueError: As in :func:`consistent_constraint_loss`.
+    """
+    _check_alpha(alpha)
+    label = _check_batch(cls_score, label)
+    video_index, counts = _group_clips(video_ids, label)
+
+    with torch.autocast(cls_score.device.type, enabled=False):
+        logits = _full_precision(cls_score)
+        if label.dim() == 1:
+            loss_ce = F.cross_entropy(logits, label, reduction='none')
+        else:
+            loss_ce = -(label * logits.log_softmax(dim=1)).sum(dim=1)
+        weight = 1 / (counts[video_index] * len(counts))
+        loss_ce = (loss_ce * _send(weight, logits.device, logits.dtype)).sum()
+
+    loss_ccl = ccl(cls_score, label, torch.from_numpy(video_index))
+    return dict(loss_ce=(1 - alpha) * loss_ce, loss_ccl=alpha * loss_ccl)
+
+
+@MODELS.register_module()
+class ConsistentConstraintLoss(nn.Module):
+    """Consistent constraint loss, Shi et al. 2020, Eq. 4, 5 and 6.
+
+    The options are those of :func:`consistent_constraint_loss`.
+
+    Args:
+        mode (str): ``'ccl'`` (Eq. 6), ``'euc'`` (Eq. 4) or ``'err'`` (Eq. 5).
+            Defaults to ``'ccl'``.
+        score (str): ``'prob'`` or ``'logit'``. Defaults to ``'prob'``.
+        distance (str): ``'l2'`` or ``'mse'``. Defaults to ``'l2'``.
+        reduction (str): ``'mean'`` or ``'sum'`` within a video. Defaults to
+            ``'mean'``.
+        detach_target (bool): Stop the gradient through the mean of the right
+            clips. Defaults to False.
+    """
+
+    def __init__(
+        self,
+        mode: str = 'ccl',
+        score: str = 'prob',
+        distance: str = 'l2',
+        reduction: str = 'mean',
+        detach_target: bool = False,
+    ) -> None:
+        super().__init__()
+        self.options = dict(
+            mode=mode,
+            score=score,
+            distance=distance,
+            reduction=reduction,
+            detach_target=detach_target,
+        )
+        _check_options(**self.options)
+
+    def forward(
+        self,
+        cls_score: Tensor,
+        label: Tensor,
+        video_ids: Optional[VideoIds] = None,
+    ) -> Tensor:
+        """See :func:`consistent_constraint_loss`."""
+        return consistent_constraint_loss(
+            cls_score, label, video_ids, **self.options
+        )
+
+    def extra_repr(self) -> str:
+        return ', '.join(f'{k}={v!r}' for k, v in self.options.items())
+
+
+@MODELS.register_module()
+class VideoLevelLoss(nn.Module):
+    """Video-level loss, Shi et al. 2020, Eq. 3.
+
+    Args:
+        alpha (float): Weight of the consistent constraint loss, 0 to 1; 0 is
+            video-level cross-entropy. Defaults to 0.3.
+        ccl (dict): Config of the consistent constraint loss. Defaults to
+            ``dict(type='ConsistentConstraintLoss')``.
+    """
+
+    def __init__(self, alpha: float = 0.3, ccl: Optional[dict] = None) -> None:
+        super().__init__()
+        _check_alpha(alpha)
+        self.alpha = alpha
+        if ccl is None:
+            ccl = dict(type='ConsistentConstraintLoss')
+        self.ccl = MODELS.build(ccl)
+
+    def forward(
+        self,
+        cls_score: Tensor,
+        label: Tensor,
+        video_ids: Optional[VideoIds] = None,
+    ) -> dict[str, Tensor]:
+        """See :func:`video_level_loss`."""
+        return video_level_loss(
+            cls_score, label, video_ids, alpha=self.alpha, ccl=self.ccl
+        )
+
+    def extra_repr(self) -> str:
+        return f'alpha={self.alpha}'
+
+
+def _full_precision(cls_score: Tensor) -> Tensor:
+    """Logits as float32; float64 stays."""
+    return cls_score if cls_score.dtype == torch.float64 else cls_score.float()
+
+
+def _distance(a: Tensor, b: Tensor, distance: str) -> Tensor:
+    """Distances (P,) between the rows of two (P, K) tensors."""
+    if distance == 'mse':
+        return (a - b).square().mean(dim=1)
+    # Its gradient at a zero vector is zero, that of a bare sqrt is infinite.
+    return torch.linalg.vector_norm(a - b, dim=1)
+
+
+def _mean_of_right(
+    scores: Tensor, right: Tensor, num_right: Tensor, video: Tensor
+) -> Tensor:
+    """Mean score of the right clips of each clip's video, (M, K).
+
+    Args:
+        scores (Tensor): (M, K).
+        right (Tensor): 1 where the clip is classified rightly, else 0, (M,).
+        num_right (Tensor): Right clips a video, (V,).
+        video (Tensor): Video of each clip, (M,) int64 in 0...V-1.
+    """
+    total = scores.new_zeros(len(num_right), scores.shape[1])
+    total = total.index_add(0, video, scores * right[:, None])
+    mean = total / num_right.clamp(min=1)[:, None]
+    return mean.index_select(0, video)
+
+
+def _weighted_distance(
+    scores: Tensor,
+    first: Tensor,
+    second: Tensor,
+    clip_weight: Tensor,
+    distance: str,
+) -> Tensor:
+    """Weighted sum of the distances of the pairs (first, second)."""
+    pairs = _distance(
+        scores.index_select(0, first),
+        scores.index_select(0, second),
+        distance,
+    )
+    return (pairs * clip_weight.index_select(0, first)).sum()
+
+
+def _sum_over_pairs(
+    scores: Tensor,
+    first: Tensor,
+    second: Tensor,
+    clip_weight: Tensor,
+    distance: str,
+) -> Tensor:
+    """The same, recomputed in chunks once the pairs get too many to keep.
+
+    Args:
+        scores (Tensor): (M, K).
+        first (Tensor): Clip numbers, (P,) int64.
+        second (Tensor): Clip numbers, (P,) int64.
+        clip_weight (Tensor): (M,), weight of the pairs of a clip's video.
+        distance (str): ``'l2'`` or ``'mse'``.
+    """
+    chunk = max(1, _MAX_GATHERED // scores.shape[1])
+    if len(first) <= chunk:
+        return _weighted_distance(scores, first, second, clip_weight, distance)
+    total = scores.new_zeros(())
+    for i, j in zip(first.split(chunk), second.split(chunk)):
+        total = total + checkpoint(
+            _weighted_distance,
+            scores,
+            i,
+            j,
+            clip_weight,
+            distance,
+            use_reentrant=False,
+            preserve_rng_state=False,
+        )
+    return total
+
+
+def _clip_pairs(
+    video_index: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every pair of clips of the same video, once.
+
+    Args:
+        video_index (ndarray): Video of each clip, (M,) int64 in 0...V-1.
+        counts (ndarray): Clips a video, (V,) int64.
+
+    Returns:
+        tuple[ndarray, ndarray]: Clip numbers, (P,) int64 each.
+    """
+    order = np.argsort(video_index, kind='stable')
+    end = np.repeat(np.cumsum(counts), counts)
+    position = np.arange(len(order))
+    # With the clips sorted by video, a clip pairs with those after it.
+    later = end - 1 - position
+    first = np.repeat(position, later)
+    start = np.repeat(np.cumsum(later) - later, later)
+    second = first + 1 + np.arange(len(first)) - start
+    return order[first], order[second]
+
+
+def _group_clips(
+    video_ids: Optional[VideoIds], label: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Number the videos of a batch 0...V-1.
+
+    Returns:
+        tuple[ndarray, ndarray]: Video of each clip, (M,) int64, and clips a
+        video, (V,) int64.
+    """
+    if video_ids is None:
+        _check_one_label(label)
+        ids = np.zeros(len(label), dtype=np.int64)
+    elif isinstance(video_ids, Tensor):
+        ids = video_ids.detach().cpu().numpy()
+    else:
+        ids = np.asarray(video_ids)
+    if ids.dtype.kind not in 'iu':
+        raise TypeError(f'video_ids must be integers, but got {ids.dtype}')
+    if ids.shape != (len(label),):
+        raise ValueError(
+            f'video_ids must have shape ({len(label)},), one id a clip, but '
+            f'got {ids.shape}'
+        )
+    _, video_index, counts = np.unique(
+        ids, return_inverse=True, return_counts=True
+    )
+    return video_index, counts
+
+
+def _send(
+    array: np.ndarray,
+    device: torch.device,
+    dtype: Optional[torch.dtype] = None,
+) -> Tensor:
+    """Array to tensor on ``device`` without waiting for the device."""
+    tensor = torch.from_numpy(array).to(dtype=dtype)
+    if device.type == 'cuda':
+        # From pageable memory even a non-blocking copy may wait.
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def _check_batch(cls_score: Tensor, label: Tensor) -> Tensor:
+    """Check shapes, types and, on the CPU, the range of the labels.
+
+    Returns:
+        Tensor: The label on the device of the scores, int64 or floating.
+    """
+    for name, value in (('cls_score', cls_score), ('label', label)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f'{name} must be a Tensor, but got {type(value)}')
+    if cls_score.dim() != 2 or not cls_score.is_floating_point():
+        raise ValueError(
+            'cls_score must be floating-point logits of shape (M, K), but '
+            f'got {cls_score.dtype} of shape {tuple(cls_score.shape)}'
+        )
+    if cls_score.numel() == 0:
+        raise ValueError(
+            'cls_score must hold at least one clip and one class, but got '
+            f'shape {tuple(cls_score.shape)}'
+        )
+    num_clips, num_classes = cls_score.shape
+    soft = label.is_floating_point()
+    expected = (num_clips, num_classes) if soft else (num_clips,)
+    if tuple(label.shape) != expected or label.dtype == torch.bool:
+        raise ValueError(
+            f'label must be integers of shape ({num_clips},) or soft labels, '
+            f'floating point, of shape ({num_clips}, {num_classes}), but got '
+            f'{label.dtype} of shape {tuple(label.shape)}'
+        )
+    if soft:
+        return label.to(cls_score.device, non_blocking=True)
+    # On a GPU the check would wait for it; there, cross_entropy asserts.
+    if label.device.type == 'cpu':
+        for value in (int(label.min()), int(label.max())):
+            if not 0 <= value < num_classes:
+                raise ValueError(
+                    f'label {value} is out of range for {num_classes} '
+                    f'classes: labels must be in 0...{num_classes - 1}'
+                )
+    return label.to(cls_score.device, torch.int64, non_blocking=True)
+
+
+def _check_one_label(label: Tensor) -> None:
+    """Without ids a batch is one video, which has one label."""
+    if len(label) > 1 and bool((label != label[:1]).any()):
+        raise ValueError(
+            'the batch holds clips of several labels but came without video '
+            'ids, so it was to be taken as one video. Stock heads pass no '
+            'ids; their VideoLevel* twins do: in the config, use '
+            "type='VideoLevelI3DHead' instead of 'I3DHead' (likewise "
+            "'VideoLevelTSNHead' and so on), or one video a batch"
+        )
+
+
+def _check_options(**options) -> None:
+    for name, value in options.items():
+        allowed = _ALLOWED[name]
+        if type(value) is not type(allowed[0]) or value not in allowed:
+            raise ValueError(
+                f'{name} must be one of {", ".join(map(repr, allowed))}, but '
+                f'got {value!r}'
+            )
+
+
+def _check_alpha(alpha: float) -> None:
+    if isinstance(alpha, bool) or not isinstance(alpha, Real):
+        raise TypeError(f'alpha must be a number, but got {alpha!r}')
+    if not 0 <= alpha <= 1:
+        raise ValueError(f'alpha must be in [0, 1], but got {alpha}')
