@@ -1,0 +1,17 @@
+"""Metrics of the clips of a video."""
+
+from .clip_metrics import (
+    ClipConsistencyMetric,
+    ClipResults,
+    consistency_figures,
+    load_clip_results,
+    vote_scores,
+)
+
+__all__ = [
+    'ClipConsistencyMetric',
+    'ClipResults',
+    'consistency_figures',
+    'load_clip_results',
+    'vote_scores',
+]
