@@ -33,7 +33,7 @@ RANDOM = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('clips')
     write_dataset(folder, LENGTHS, num_classes=3)

@@ -1,0 +1,55 @@
+# The quickstart's clip-level training: clip_c3d_ucf101.py on small generated
+# videos, with a small network and a short schedule. Nothing else differs.
+_base_ = '../clip_c3d_ucf101.py'
+
+# Dataset and size. No flips: they would turn left into right.
+num_classes = 8
+size = 40
+train_pipeline = [
+    dict(type='DecordInit'),
+    dict(type='SampleVideoClips', clip_len=16, max_clips=20, keep='random'),
+    dict(type='DecordDecode'),
+    dict(type='RandomCrop', size=size),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+test_pipeline = [
+    dict(type='DecordInit'),
+    dict(type='SampleVideoClips', clip_len=16),
+    dict(type='DecordDecode'),
+    dict(type='CenterCrop', crop_size=size),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(
+        type='PackActionInputs',
+        meta_keys=('filename', 'frame_inds', 'total_frames', 'num_clips'),
+    ),
+]
+dataset = dict(data_root='data/quickstart', data_prefix=dict(video=''))
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    dataset=dict(
+        ann_file='train.txt',
+        num_classes=num_classes,
+        pipeline=train_pipeline,
+        **dataset,
+    ),
+)
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(ann_file='test.txt', pipeline=test_pipeline, **dataset),
+)
+test_dataloader = val_dataloader
+model = dict(
+    backbone=dict(
+        conv_channels=(8, 16, 32, 64, 64),
+        fc_channels=128,
+        input_size=(16, size, size),
+    ),
+    cls_head=dict(num_classes=num_classes, in_channels=128),
+)
+
+# Schedule
+optim_wrapper = dict(optimizer=dict(lr=0.01), accumulative_counts=1)
+param_scheduler = [dict(type='MultiStepLR', milestones=[4, 5], gamma=0.1)]
+train_cfg = dict(max_epochs=6, val_interval=1)

@@ -1,0 +1,54 @@
+"""Installs vll_mmaction; see tools/setup_env.sh for a tested environment."""
+
+import runpy
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+VERSION = runpy.run_path(str(ROOT / 'vll_mmaction/version.py'))
+REQUIRED = {name: wanted for name, (wanted, _) in VERSION['REQUIRED'].items()}
+# mmcv and mmcv-lite both install the module `mmcv`, and a requirement can't
+# ask for either: mmcv-lite is an extra, for those who have no mmcv.
+MMCV_LITE = 'mmcv-lite' + REQUIRED.pop('mmcv-lite')
+
+
+class BuildWithConfigs(build_py):
+    """Puts configs and tools into ``.mim``, where MMAction2 keeps its own."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            return
+        for folder in ('configs', 'tools'):
+            shutil.copytree(
+                ROOT / folder,
+                Path(self.build_lib, 'vll_mmaction/.mim', folder),
+                ignore=shutil.ignore_patterns('__pycache__'),
+                dirs_exist_ok=True,
+            )
+
+
+setup(
+    name='vll_mmaction',
+    version=VERSION['__version__'],
+    description='Video-level learning for MMAction2',
+    packages=find_packages(include=['vll_mmaction', 'vll_mmaction.*']),
+    cmdclass={'build_py': BuildWithConfigs},
+    python_requires='>=3.9',
+    install_requires=[name + wanted for name, wanted in REQUIRED.items()]
+    + [
+        'matplotlib',
+        # The first ones from 4.12 on ask for numpy 2. MMAction2 and MMEngine
+        # each ask for one of the two, and they share the module `cv2`.
+        'opencv-contrib-python<4.12',
+        'opencv-python<4.12',
+        'packaging',
+    ],
+    extras_require={
+        'lite': [MMCV_LITE],
+        'tests': ['hypothesis', 'pytest', 'ruff', 'tensorboard'],
+    },
+)

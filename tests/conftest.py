@@ -1,0 +1,21 @@
+"""Settings that all tests share."""
+
+import hypothesis
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+import vll_mmaction  # noqa: F401  (before the first import of mmaction.models)
+
+# As `default_scope = 'mmaction'` in a config: names are MMAction2's.
+init_default_scope('mmaction')
+
+# Shared machines are slow at times; a deadline would fail at random.
+hypothesis.settings.register_profile('tests', deadline=None)
+hypothesis.settings.load_profile('tests')
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Start every test from the same random state."""
+    torch.manual_seed(0)

@@ -1,0 +1,257 @@
+import glob
+import io
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import mmaction
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.config import Config
+from mmengine.dist import init_dist
+from mmengine.logging import HistoryBuffer
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
+from toy_run import ToyModel, toy_runner
+
+from vll_mmaction import compat
+
+DRN = 'mmaction.models.localizers.drn'
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory):
+    """Files that a run with EMA, schedulers and save_best leaves."""
+    folder = tmp_path_factory.mktemp('run')
+    toy_runner(folder).train()
+    return {
+        name: folder / name for name in ('epoch_2.pth', 'best_acc_epoch_2.pth')
+    }
+
+
+# The localizer whose files are missing
+
+
+def test_drn_says_why_it_cannot_be_used():
+    with pytest.raises(ImportError, match='mmaction2#2714'):
+        MODELS.build(dict(type='DRN'))
+
+
+def test_drn_is_left_alone_where_its_files_are(monkeypatch, tmp_path):
+    (tmp_path / 'models/localizers/drn').mkdir(parents=True)
+    monkeypatch.setattr(mmaction, '__file__', str(tmp_path / '__init__.py'))
+    monkeypatch.delitem(sys.modules, DRN)
+    compat.provide_drn()
+    assert DRN not in sys.modules
+
+
+# Checkpoints
+
+
+def test_own_checkpoints_load(checkpoints):
+    last = torch.load(checkpoints['epoch_2.pth'], weights_only=True)
+    assert {'ema_state_dict', 'param_schedulers', 'optimizer'} <= set(last)
+    history = last['message_hub']['log_scalars']['train/loss']
+    assert isinstance(history, HistoryBuffer)
+    assert history.statistics('mean') > 0
+    assert last['message_hub']['runtime_info']['best_score'] == 2
+    best = torch.load(checkpoints['best_acc_epoch_2.pth'], weights_only=True)
+    assert 'optimizer' not in best
+
+
+@pytest.mark.parametrize('module', ['numpy.core', 'numpy._core'])
+def test_both_numpy_spellings_load(checkpoints, module):
+    original, rewritten = checkpoints['epoch_2.pth'], io.BytesIO()
+    old, new = b'cnumpy.core.multiarray\n', f'c{module}.multiarray\n'.encode()
+    with zipfile.ZipFile(original) as source:
+        with zipfile.ZipFile(rewritten, 'w') as target:
+            for name in source.namelist():
+                content = source.read(name)
+                if name.endswith('/data.pkl'):
+                    assert old in content
+                    content = content.replace(old, new)
+                target.writestr(name, content)
+    rewritten.seek(0)
+    hub = torch.load(rewritten, weights_only=True)['message_hub']
+    assert isinstance(hub['log_scalars']['train/loss'], HistoryBuffer)
+
+
+class Call:
+    """Pickles as ``function(*args)``."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+    def __call__(self):
+        """Lets the result of a call be called, as a pickle sees it."""
+
+
+def crafted_exec(code):
+    """A pickle that reaches exec from a method of HistoryBuffer."""
+    names = Call(getattr, Call(getattr, HistoryBuffer, 'mean'), '__globals__')
+    builtins = Call(Call(getattr, names, 'get'), '__builtins__')
+    return Call(Call(Call(getattr, builtins, 'get'), 'exec'), code)
+
+
+@pytest.mark.parametrize(
+    'craft',
+    [
+        crafted_exec,
+        lambda code: Call(exec, code),
+        lambda code: Call(getattr, HistoryBuffer, '__init__'),
+        lambda code: Call(getattr, np.ndarray, 'tofile'),
+    ],
+)
+def test_crafted_checkpoint_is_refused(tmp_path, craft):
+    marker, path = tmp_path / 'marker', tmp_path / 'crafted.pth'
+    payload = craft(f'open({str(marker)!r}, "w")')
+    torch.save(dict(state_dict=dict(), meta=payload), path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path)
+    assert not marker.exists()
+
+
+def test_crafted_checkpoint_would_work(tmp_path):
+    """The one above isn't refused for being ill-formed."""
+    marker = tmp_path / 'marker'
+    pickle.loads(pickle.dumps(crafted_exec(f'open({str(marker)!r}, "w")'), 2))
+    assert marker.exists()
+
+
+def test_stock_fails_without_the_plugin(checkpoints):
+    """What is mended here is still broken there: else it could go."""
+    code = f"""
+import pickle, torch, mmengine.logging
+try:
+    torch.load({str(checkpoints['epoch_2.pth'])!r})
+except pickle.UnpicklingError:
+    print('checkpoint refused')
+try:
+    import mmaction.models
+except ModuleNotFoundError as error:
+    print(error.name, 'missing')
+"""
+    run = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == f'checkpoint refused\n{DRN} missing\n'
+
+
+def test_older_torch_is_left_alone(monkeypatch):
+    monkeypatch.setattr(torch, '__version__', '2.5.1')
+    monkeypatch.delattr(torch.serialization, 'add_safe_globals')
+    compat.allow_checkpoint_types()
+
+
+# Distributed training without CUDA
+
+
+def test_launcher_and_ddp_without_cuda(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    set_device = torch.cuda.set_device
+    init_dist(
+        'pytorch',
+        backend='gloo',
+        init_method=f'file://{tmp_path}/init',
+        rank=0,
+        world_size=1,
+    )
+    try:
+        model = MMDistributedDataParallel(
+            module=ToyModel(), device_ids=[0], broadcast_buffers=False
+        )
+    finally:
+        torch.distributed.destroy_process_group()
+    assert model.device_ids is None
+    assert not model.broadcast_buffers
+    assert torch.cuda.set_device is set_device
+
+
+def test_launcher_with_cuda_is_left_alone(monkeypatch):
+    devices = []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'set_device', devices.append)
+    monkeypatch.setattr(torch.distributed, 'init_process_group', lambda **_: 0)
+    monkeypatch.setenv('RANK', '5')
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    init_dist('pytorch', backend='nccl')
+    assert devices == [1]
+
+
+def test_ddp_keeps_device_ids_of_a_model_elsewhere(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(
+        torch.nn.parallel.DistributedDataParallel,
+        '__init__',
+        lambda self, module, **kwargs: seen.update(kwargs),
+    )
+    model = torch.nn.Linear(2, 2, device='meta')
+    wrapper = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
+    monkeypatch.setattr(
+        MMDistributedDataParallel, '__setattr__', object.__setattr__
+    )
+    MMDistributedDataParallel.__init__(wrapper, model, device_ids=[0])
+    assert seen == dict(device_ids=[0])
+
+
+# All together
+
+
+def test_applying_again_changes_nothing():
+    def state():
+        return (
+            set(torch.serialization.get_safe_globals()),
+            MMDistributedDataParallel.__init__,
+            sys.modules['mmengine.dist.utils']._init_dist_pytorch,
+            sys.modules[DRN],
+            MODELS.get('DRN'),
+        )
+
+    before = state()
+    compat.apply()
+    assert state() == before
+
+
+@pytest.mark.parametrize(
+    'name, size, clip_len',
+    [
+        # The fully connected layers of C3D fix its input.
+        ('c3d/c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb', 112, 16),
+        ('slowonly/slowonly_r50_8xb16-4x16x1-256e_kinetics400-rgb', 32, 4),
+    ],
+)
+def test_stock_configs_train(name, size, clip_len):
+    root = mmaction.__path__[0]
+    (path,) = glob.glob(f'{root}/.mim/configs/recognition/{name}.py')
+    config = Config.fromfile(path)
+    init_default_scope(config.default_scope)
+    config.model.backbone.pretrained = None
+    model = MODELS.build(config.model)
+    model.init_weights()
+    shape = (1, 3, clip_len, size, size)
+    data = dict(
+        inputs=[torch.randint(0, 256, shape, dtype=torch.uint8)],
+        data_samples=[ActionDataSample().set_gt_label(1)],
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    before = model.cls_head.fc_cls.weight.clone()
+    losses = model.train_step(data, OptimWrapper(optimizer))
+    assert torch.isfinite(losses['loss'])
+    assert not torch.equal(model.cls_head.fc_cls.weight, before)
+    model.eval()
+    with torch.no_grad():
+        (result,) = model.test_step(data)
+    assert result.pred_score.sum() == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,161 @@
+"""What the frozen OpenMMLab releases need on today's PyTorch, no more.
+
+Each function mends one break, says why, and does nothing where there is
+nothing to mend. Breaks that a pinned version mends are in ``version.py``
+and ``setup.py`` instead.
+"""
+
+import contextlib
+import functools
+import importlib
+import pickle
+import sys
+import types
+from pathlib import Path
+from typing import Any, Callable
+
+import mmaction
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.model import MMDistributedDataParallel
+from packaging.version import Version
+
+
+def apply() -> None:
+    """Mend all that is broken. May be called any number of times."""
+    provide_drn()
+    allow_checkpoint_types()
+    allow_launcher_without_cuda()
+    allow_ddp_on_cpu()
+
+
+def provide_drn() -> None:
+    """Stand in for ``mmaction.models.localizers.drn``.
+
+    The wheel and the sdist of MMAction2 1.2.0 lack these files
+    (mmaction2#2714), and ``import mmaction.models`` fails without them.
+    Nothing is done where the files are there, as in a source checkout.
+    """
+    name = 'mmaction.models.localizers.drn'
+    files = Path(mmaction.__file__).parent / 'models/localizers/drn'
+    if files.exists() or name in sys.modules:
+        return
+
+    from mmaction.registry import MODELS
+
+    class DRN:
+        def __init__(self, *args, **kwargs):
+            raise ImportError(
+                'The installed MMAction2 lacks the files of DRN '
+                '(mmaction2#2714): install MMAction2 from its repository '
+                'to use it.'
+            )
+
+    MODELS.register_module(module=DRN)
+    for module_name in (name, f'{name}.drn'):
+        module = types.ModuleType(module_name, 'Stands in for lost files.')
+        module.DRN = DRN
+        sys.modules[module_name] = module
+
+
+def allow_checkpoint_types() -> None:
+    """Let ``torch.load`` read what MMEngine writes into a checkpoint.
+
+    From PyTorch 2.6 on, ``weights_only=True`` is the default, and it refuses
+    the log history (``HistoryBuffer``, numpy arrays) in a checkpoint's
+    message hub. Only these types are allowed; weights_only stays on. Nothing
+    is done before 2.6, where the default is off.
+    """
+    if Version(torch.__version__) < Version('2.6'):
+        return
+    from numpy.core import multiarray
+
+    # Histories are float64 and int64. A best score can be float32, where a
+    # metric was computed on a network's output.
+    dtypes = [type(np.dtype(name)) for name in ('f4', 'f8', 'i8')]
+    # numpy 2 writes, and numpy 1.26 knows, the second spelling.
+    functions = [
+        (function, f'{module}.{function.__name__}')
+        for function in (multiarray._reconstruct, multiarray.scalar)
+        for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
+    ]
+    torch.serialization.add_safe_globals(
+        [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *functions]
+        + [(_history_buffer_method, 'builtins.getattr')]
+    )
+
+
+def _history_buffer_method(owner: Any, name: str) -> Callable:
+    """What ``builtins.getattr`` in a checkpoint is read as.
+
+    A pickle names a class's methods by getattr. The real one would let a
+    crafted file reach any attribute of what it may name, and so ``exec``.
+    """
+    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
+        return getattr(owner, name)
+    raise pickle.UnpicklingError(
+        f'a checkpoint asks for the attribute {name!r} of {owner!r}; only '
+        'the statistics of HistoryBuffer are allowed'
+    )
+
+
+def allow_launcher_without_cuda() -> None:
+    """Let ``--launcher`` start processes on a machine without CUDA.
+
+    MMEngine calls ``torch.cuda.set_device`` whatever the backend is. The
+    call is skipped while MMEngine sets up the processes, and only where no
+    CUDA device is there.
+    """
+
+    def skip_set_device(init: Callable) -> Callable:
+        def wrapper(*args, **kwargs):
+            if torch.cuda.is_available():
+                return init(*args, **kwargs)
+            with _replaced(torch.cuda, 'set_device', lambda device: None):
+                return init(*args, **kwargs)
+
+        return wrapper
+
+    utils = importlib.import_module('mmengine.dist.utils')
+    for launcher in ('pytorch', 'slurm', 'mpi'):
+        _wrap_once(utils, f'_init_dist_{launcher}', skip_set_device)
+
+
+def allow_ddp_on_cpu() -> None:
+    """Drop ``device_ids`` where DDP wraps a model on the CPU.
+
+    ``Runner.wrap_model`` always hands them over, and DDP refuses them for
+    such a model. A model with a parameter elsewhere is left alone.
+    """
+
+    def drop_device_ids(init: Callable) -> Callable:
+        def wrapper(self, module, *args, **kwargs):
+            if all(p.device.type == 'cpu' for p in module.parameters()):
+                kwargs.pop('device_ids', None)
+                kwargs.pop('output_device', None)
+            init(self, module, *args, **kwargs)
+
+        return wrapper
+
+    _wrap_once(MMDistributedDataParallel, '__init__', drop_device_ids)
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any):
+    """Give an attribute another value for a while."""
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+def _wrap_once(owner: Any, name: str, wrap: Callable) -> None:
+    """Replace a function by its wrapped self, unless it already is."""
+    original = getattr(owner, name)
+    if not hasattr(original, '_wrapped_by_vll_mmaction'):
+        wrapped = functools.wraps(original)(wrap(original))
+        wrapped._wrapped_by_vll_mmaction = True
+        setattr(owner, name, wrapped)
