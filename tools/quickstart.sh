@@ -57,6 +57,6 @@ test_model clip_c3d_finetune 4
 test_model vll_c3d_finetune 4
 
 step 'Result'
-"$PYTHON" tools/quickstart/summary.py "$work/clip_c3d" \
+"$PYTHON" -W ignore::UserWarning tools/quickstart/summary.py "$work/clip_c3d" \
     "$work/clip_c3d_finetune" "$work/vll_c3d_finetune" --out "$work/curves.png"
 echo "Took $((SECONDS - started)) s. Models and logs: $work"

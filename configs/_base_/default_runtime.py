@@ -12,4 +12,8 @@ default_hooks = dict(
         type='AtomicCheckpointHook', max_keep_ckpts=3, save_best='acc/top1'
     )
 )
-custom_hooks = [dict(type='IterSeedHook')]
+custom_hooks = [dict(type='ConfigCheckHook'), dict(type='IterSeedHook')]
+
+# Accuracy of one batch jumps: log its mean over the last batches, as stock
+# does for the loss.
+log_processor = dict(mean_pattern=r'.*(loss|time|grad_norm|top\d_acc).*')

@@ -111,7 +111,7 @@ def main() -> None:
     args = parser.parse_args()
     work_dirs = {'clip-level': args.clip, 'video-level': args.video}
 
-    table = Table(title='Test videos, each class by vote of its clips')
+    table = Table(title='Result on the test videos')
     table.add_column('training')
     for column in COLUMNS.values():
         table.add_column(column, justify='right')

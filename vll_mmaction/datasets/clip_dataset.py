@@ -192,11 +192,12 @@ class VideoClipDataset(VideoDataset):
 
     def _build_clip_table(self) -> None:
         num_videos = super().__len__()
-        frames = np.fromiter(
-            (self._video_info(v)['total_frames'] for v in range(num_videos)),
-            dtype=np.int64,
-            count=num_videos,
-        )
+        frames = np.empty(num_videos, dtype=np.int64)
+        self._labels = np.empty(num_videos, dtype=np.int64)
+        for video in range(num_videos):
+            info = self._video_info(video)
+            frames[video] = info['total_frames']
+            self._labels[video] = info['label']
         self._clip_counts = self.clip_sampling.count(frames)
         self._clip_ends = np.cumsum(self._clip_counts)
 
@@ -205,6 +206,12 @@ class VideoClipDataset(VideoDataset):
     def clip_counts(self) -> np.ndarray:
         """np.ndarray: (num_videos,) int64, number of clips of each video."""
         return self._clip_counts
+
+    @property
+    @force_full_init
+    def labels(self) -> np.ndarray:
+        """np.ndarray: (num_videos,) int64, label of each video."""
+        return self._labels
 
     @force_full_init
     def __len__(self) -> int:

@@ -1,6 +1,7 @@
-"""Hooks for runs that can be stopped at any time and resumed exactly."""
+"""Hooks: configs that fit, runs that can be stopped and resumed exactly."""
 
 from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .config_check_hook import ConfigCheckHook
 from .iter_seed_hook import IterSeedHook
 
-__all__ = ['AtomicCheckpointHook', 'IterSeedHook']
+__all__ = ['AtomicCheckpointHook', 'ConfigCheckHook', 'IterSeedHook']
