@@ -12,7 +12,11 @@ default_hooks = dict(
         type='AtomicCheckpointHook', max_keep_ckpts=3, save_best='acc/top1'
     )
 )
-custom_hooks = [dict(type='ConfigCheckHook'), dict(type='IterSeedHook')]
+custom_hooks = [
+    dict(type='ConfigCheckHook'),
+    dict(type='IterSeedHook'),
+    dict(type='ExactResumeHook'),
+]
 
 # Accuracy of one batch jumps: log its mean over the last batches, as stock
 # does for the loss.

@@ -119,7 +119,7 @@ def test_balance_does_not_favour_a_rank():
     for batch_size in (1, 4):
         ranks = world_batches(dataset, 4, batch_size)
         clips = [sum(dataset.clip_counts[v].sum() for v in r) for r in ranks]
-        assert max(clips) / min(clips) < 1.02
+        assert max(clips) / min(clips) < 1.05
 
 
 def test_sampler_alone_yields_its_clips_video_by_video():
@@ -201,7 +201,7 @@ def test_registered_as_mmengine_builds_them():
 
 
 def test_a_million_videos_take_a_moment():
-    dataset = Clips(np.ones(10))
+    dataset = Clips([1] * 10)
     dataset.clip_counts = np.random.default_rng(0).geometric(0.1, 10**6)
     batches = batch_sampler(dataset, 0, 8, 1)
     first = next(iter(batches))

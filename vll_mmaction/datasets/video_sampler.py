@@ -218,7 +218,7 @@ class VideoGroupedSampler(Sampler):
         return int(self.clip_counts[self.deal()[:, self.rank]].sum())
 
 
-class _KeyedBatchSampler(Sampler):
+class KeyedBatchSampler(Sampler):
     """Batches that carry (seed, epoch) of their sampler to the dataset."""
 
     def __init__(
@@ -228,14 +228,29 @@ class _KeyedBatchSampler(Sampler):
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
+        self._done = {}
 
-    def _batch(self, clips) -> ClipBatch:
-        sampler = self.sampler
-        return ClipBatch(clips, key=(int(sampler.seed), int(sampler.epoch)))
+    def skip(self, epoch: int, batches: int) -> None:
+        """Leave out the first batches of an epoch: a stopped run did them.
+
+        Args:
+            epoch (int): Number of the epoch, from 0.
+            batches (int): Number of batches.
+        """
+        self._done = {epoch: batches}
+
+    def _begin(self) -> tuple[int, tuple[int, int]]:
+        """Batches to skip, and the key of this iteration's batches.
+
+        Asked for when an iteration begins, not with its first batch: MMEngine
+        may set another epoch in between.
+        """
+        seed, epoch = int(self.sampler.seed), int(self.sampler.epoch)
+        return self._done.get(epoch, 0), (seed, epoch)
 
 
 @DATA_SAMPLERS.register_module()
-class VideoGroupedBatchSampler(_KeyedBatchSampler):
+class VideoGroupedBatchSampler(KeyedBatchSampler):
     """Batches of all clips of whole videos: the batch size is dynamic.
 
     Args:
@@ -264,16 +279,20 @@ class VideoGroupedBatchSampler(_KeyedBatchSampler):
             )
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        steps = self.sampler.deal(self.batch_size, self.drop_last)
-        for videos in steps[:, self.sampler.rank]:
-            yield self._batch(self.sampler.clips(videos).tolist())
+        sampler = self.sampler
+        skip, key = self._begin()
+        steps = sampler.deal(self.batch_size, self.drop_last)
+        return (
+            ClipBatch(sampler.clips(videos).tolist(), key)
+            for videos in steps[skip:, sampler.rank]
+        )
 
     def __len__(self) -> int:
         return self.sampler.num_steps(self.batch_size, self.drop_last)
 
 
 @DATA_SAMPLERS.register_module()
-class ClipBatchSampler(_KeyedBatchSampler):
+class ClipBatchSampler(KeyedBatchSampler):
     """Batches of equally many clips, for clip-level training.
 
     What PyTorch's batch sampler yields, marked with (seed, epoch), so that
@@ -306,14 +325,13 @@ class ClipBatchSampler(_KeyedBatchSampler):
             )
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        clips = []
-        for clip in self.sampler:
-            clips.append(clip)
-            if len(clips) == self.batch_size:
-                yield self._batch(clips)
-                clips = []
-        if clips and not self.drop_last:
-            yield self._batch(clips)
+        skip, key = self._begin()
+        clips = list(self.sampler)
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        return (
+            ClipBatch(clips[start : start + self.batch_size], key)
+            for start in starts[skip:]
+        )
 
     def __len__(self) -> int:
         if self.drop_last:
