@@ -1,0 +1,236 @@
+"""How fast does C3D-lite train, and where does a step's time go?
+
+Trains on random clips that are in memory already, so that the network alone
+is timed. Rival: plain float32. Variants are timed in turn, round by round;
+figures are medians of the rounds.
+
+    python tools/benchmarks/train_step.py [--quick]
+"""
+
+import argparse
+import contextlib
+import logging
+import platform
+import statistics
+import time
+
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmaction.utils import register_all_modules
+from torch.utils.flop_counter import FlopCounterMode
+
+import vll_mmaction  # noqa: F401  (before mmaction.models)
+
+# Name: autocast dtype, TF32, channels_last_3d, torch.compile.
+VARIANTS = {
+    'fp32': (None, False, False, False),
+    'TF32': (None, True, False, False),
+    'fp32, channels_last_3d': (None, False, True, False),
+    'fp32, compile': (None, False, False, True),
+    'bf16': (torch.bfloat16, True, False, False),
+    'bf16, channels_last_3d': (torch.bfloat16, True, True, False),
+    'bf16, channels_last_3d, compile': (torch.bfloat16, True, True, True),
+}
+SIZES = {
+    False: dict(videos=4, clips=8, rounds=7, warmup=3, channels=1),
+    # A narrow network, so that a CPU is through in a minute.
+    True: dict(videos=2, clips=2, rounds=3, warmup=1, channels=8),
+}
+
+
+def build(narrow: int) -> torch.nn.Module:
+    """The network of configs/vll_c3d_ucf101.py.
+
+    Args:
+        narrow (int): All layers have that many times fewer channels.
+
+    Returns:
+        nn.Module: The recognizer, in training mode.
+    """
+    channels = [c // narrow for c in (64, 128, 256, 256, 256)]
+    model = MODELS.build(
+        dict(
+            type='Recognizer3D',
+            backbone=dict(
+                type='C3DLite',
+                conv_channels=channels,
+                fc_channels=4096 // narrow,
+            ),
+            cls_head=dict(
+                type='VideoLevelI3DHead',
+                num_classes=101,
+                in_channels=4096 // narrow,
+                spatial_type=None,
+                dropout_ratio=0,
+                loss_cls=dict(type='VideoLevelLoss'),
+            ),
+            data_preprocessor=dict(
+                type='ActionDataPreprocessor',
+                mean=[123.675, 116.28, 103.53],
+                std=[58.395, 57.12, 57.375],
+                format_shape='NCTHW',
+            ),
+        )
+    )
+    model.init_weights()
+    return model.train()
+
+
+def make_batch(videos: int, clips: int) -> dict:
+    """A batch as the loader gives it: uint8 clips, views of one array a video.
+
+    Args:
+        videos (int): Number of videos.
+        clips (int): Clips of each.
+
+    Returns:
+        dict: ``inputs`` and ``data_samples``.
+    """
+    inputs, samples = [], []
+    for video in range(videos):
+        shape = (clips, 1, 3, 16, 112, 112)
+        inputs += torch.randint(0, 256, shape, dtype=torch.uint8)
+        for _ in range(clips):
+            sample = ActionDataSample().set_gt_label(video % 101)
+            sample.set_metainfo(dict(video_id=video))
+            samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+class Step:
+    """One training step of a variant, and the time of its parts.
+
+    Args:
+        variant (tuple): See ``VARIANTS``.
+        narrow (int): See :func:`build`.
+        batch (dict): See :func:`make_batch`.
+        device (torch.device): Where it runs.
+    """
+
+    def __init__(self, variant, narrow, batch, device) -> None:
+        self.dtype, self.tf32, channels_last, compiled = variant
+        self.batch, self.device = batch, device
+        self.model = build(narrow).to(device)
+        if channels_last:
+            self.model.backbone.to(memory_format=torch.channels_last_3d)
+        if compiled:
+            # Batches have another number of clips in every step.
+            self.model.backbone.compile(dynamic=True)
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(), lr=1e-3, momentum=0.9
+        )
+
+    def wait(self) -> float:
+        if self.device.type == 'cuda':
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def run(self) -> dict:
+        """Seconds of each part."""
+        torch.backends.cuda.matmul.allow_tf32 = self.tf32
+        torch.backends.cudnn.allow_tf32 = self.tf32
+        cast = contextlib.nullcontext()
+        if self.dtype is not None:
+            cast = torch.autocast(self.device.type, self.dtype)
+        model, times = self.model, [self.wait()]
+        batch = {k: list(v) for k, v in self.batch.items()}
+        data = model.data_preprocessor(batch, training=True)
+        times.append(self.wait())
+        with cast:
+            views = data['inputs'].flatten(0, 1)
+            features = model.backbone(views)
+            times.append(self.wait())
+            losses = model.cls_head.loss(features, data['data_samples'])
+        loss = losses['loss_ce'] + losses['loss_ccl']
+        times.append(self.wait())
+        loss.backward()
+        times.append(self.wait())
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        times.append(self.wait())
+        parts = ('input', 'backbone', 'head and loss', 'backward', 'optimiser')
+        return dict(zip(parts, (b - a for a, b in zip(times, times[1:]))))
+
+
+def matmul_rate(dtype: torch.dtype, device: torch.device, size: int) -> float:
+    """Operations a second of a large matrix product: the practical peak."""
+    a = torch.randn(size, size, device=device).to(dtype)
+    seconds = []
+    for _ in range(5):
+        if device.type == 'cuda':
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        a @ a
+        if device.type == 'cuda':
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / statistics.median(seconds)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--quick', action='store_true')
+    size = SIZES[parser.parse_args().quick]
+    register_all_modules()
+    logging.disable(logging.INFO)
+    cuda = torch.cuda.is_available()
+    device = torch.device('cuda' if cuda else 'cpu')
+    name = torch.cuda.get_device_name() if cuda else platform.processor()
+    torch.manual_seed(0)
+    batch = make_batch(size['videos'], size['clips'])
+    clips = len(batch['inputs'])
+
+    counter = FlopCounterMode(display=False)
+    with counter:
+        Step(VARIANTS['fp32'], size['channels'], batch, device).run()
+    flops = counter.get_total_flops()
+    peak = {
+        dtype: matmul_rate(dtype, device, 8192 if cuda else 512)
+        for dtype in (torch.float32, torch.bfloat16)
+    }
+
+    steps, rounds = {}, {}
+    for variant, options in VARIANTS.items():
+        if options[1] and options[0] is None and not cuda:
+            continue  # TF32 is CUDA's
+        steps[variant] = Step(options, size['channels'], batch, device)
+        rounds[variant] = []
+    for number in range(size['warmup'] + size['rounds']):
+        for variant, step in steps.items():
+            parts = step.run()
+            if number >= size['warmup']:
+                rounds[variant].append(parts)
+
+    print(
+        f'{device.type} {name}, torch {torch.__version__}, '
+        f'{torch.get_num_threads()} threads; {clips} clips of '
+        f'{size["videos"]} videos a step, 1/{size["channels"]} of the channels'
+    )
+    print('\n| variant | clips/s | against fp32 | share of matmul peak |')
+    print('| --- | ---: | ---: | ---: |')
+    totals = {v: [sum(p.values()) for p in r] for v, r in rounds.items()}
+    for variant, seconds in totals.items():
+        median = statistics.median(seconds)
+        ratios = [a / b for a, b in zip(totals['fp32'], seconds)]
+        dtype = VARIANTS[variant][0] or torch.float32
+        share = flops / median / peak[dtype]
+        print(
+            f'| {variant} | {clips / median:.1f} | '
+            f'{statistics.median(ratios):.2f} | {share:.2f} |'
+        )
+    parts = list(rounds['fp32'][0])
+    print(f'\n| share of the step | {" | ".join(parts)} |')
+    print(f'| --- |{" ---: |" * len(parts)}')
+    for variant, measured in rounds.items():
+        shares = [
+            statistics.median(p[part] / sum(p.values()) for p in measured)
+            for part in parts
+        ]
+        cells = ' | '.join(f'{100 * share:.1f} %' for share in shares)
+        print(f'| {variant} | {cells} |')
+
+
+if __name__ == '__main__':
+    main()
