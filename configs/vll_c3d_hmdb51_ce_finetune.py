@@ -1,0 +1,4 @@
+# Table 3: video-level batches with cross-entropy alone.
+_base_ = 'vll_c3d_hmdb51_finetune.py'
+
+model = dict(cls_head=dict(loss_cls=dict(alpha=0)))

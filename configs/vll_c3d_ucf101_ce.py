@@ -1,0 +1,4 @@
+# From scratch: video-level batches with cross-entropy alone.
+_base_ = 'vll_c3d_ucf101.py'
+
+model = dict(cls_head=dict(loss_cls=dict(alpha=0)))

@@ -1,0 +1,5 @@
+# From scratch: the error direction loss (Eq. 5).
+_base_ = 'vll_c3d_ucf101.py'
+
+ccl = dict(type='ConsistentConstraintLoss', mode='err')
+model = dict(cls_head=dict(loss_cls=dict(ccl=ccl)))

@@ -1,0 +1,565 @@
+"""The runner of the experiments: planning, going on, reporting."""
+
+import csv
+import fcntl
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmaction.registry import MODELS
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from stock_tools import small_config
+from video_files import write_dataset
+
+from vll_mmaction.evaluation import clip_metrics
+from vll_mmaction.evaluation.clip_metrics import ClipResults
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+sys.path.insert(0, str(TOOLS))
+
+from experiments import cli, report, runs, stats  # noqa: E402
+from experiments.plans import (  # noqa: E402
+    CONFIGS,
+    ExperimentError,
+    Run,
+    find_config,
+    gpus_of,
+)
+from experiments.tables import BY_NAME, TABLES, Row, Table  # noqa: E402
+
+CLIP = CONFIGS / 'clip_c3d_ucf101_finetune.py'
+VLL = CONFIGS / 'vll_c3d_ucf101_finetune.py'
+START = CONFIGS / 'clip_c3d_ucf101.py'
+
+
+def test_every_row_has_its_config():
+    for table in TABLES:
+        for row in table.rows:
+            if row.config:
+                find_config(row.config)
+            else:
+                assert row.paper is not None
+                assert row.source
+
+
+def _flat(value, key=''):
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    else:
+        return {key: value}
+    return {k: v for n, x in items for k, v in _flat(x, f'{key}.{n}').items()}
+
+
+@pytest.mark.parametrize(
+    'name', [x for x in BY_NAME if x not in ('readings', 'table2', 'table4')]
+)
+def test_rows_of_a_table_differ_in_samplers_and_loss_only(name):
+    rows = [row.config for row in BY_NAME[name].rows]
+    first, *others = (
+        _flat(Config.fromfile(CONFIGS / x).to_dict()) for x in rows
+    )
+    allowed = (
+        '.train_dataloader.batch_size',
+        '.train_dataloader.sampler',
+        '.train_dataloader.batch_sampler',
+        '.model.cls_head.loss_cls',
+        '.auto_scale_lr.base_batch_size',
+        '.ccl',
+    )
+    for other in others:
+        keys = first.keys() | other.keys()
+        differ = {k for k in keys if first.get(k) != other.get(k)}
+        assert differ
+        assert {k for k in differ if not k.startswith(allowed)} == set()
+
+
+def test_losses_of_the_rows():
+    def losses(table):
+        for row in BY_NAME[table].rows[1:]:
+            config = Config.fromfile(CONFIGS / row.config)
+            loss = config.model.cls_head.loss_cls
+            mode = loss.get('ccl', {}).get('mode', 'ccl')
+            yield row, loss.alpha, mode
+
+    for table in ('table1', 'table1-scratch', 'generated'):
+        found = [(alpha, mode) for _, alpha, mode in losses(table)]
+        wanted = [(0, 'ccl'), (0.3, 'err'), (0.3, 'euc'), (0.3, 'ccl')]
+        assert found == wanted
+    for row, alpha, mode in losses('figure5'):
+        assert (alpha, mode) == (row.alpha, 'ccl')
+
+
+def test_released_code_decays_the_weights_of_the_last_layers_only():
+    name = 'vll_c3d_ucf101_finetune_released-code.py'
+    config = Config.fromfile(CONFIGS / name)
+    config.model.backbone.update(fc_channels=8, pretrained_convs=None)
+    config.model.cls_head.in_channels = 8
+    model = MODELS.build(config.model)
+    optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer
+    names = {id(value): name for name, value in model.named_parameters()}
+    decayed = {
+        names[id(value)]
+        for group in optimizer.param_groups
+        for value in group['params']
+        if group['weight_decay']
+    }
+    assert decayed == {
+        'backbone.fc6.weight',
+        'backbone.fc7.weight',
+        'cls_head.fc_cls.weight',
+    }
+    model.init_weights()
+    assert model.backbone.fc6.bias.eq(1).all()
+    assert model.backbone.conv3.bias.eq(0).all()
+    assert model.backbone.conv3.weight.std().item() == pytest.approx(
+        0.01, rel=0.05
+    )
+
+
+@pytest.mark.parametrize('dataset', ['ucf101', 'hmdb51'])
+def test_videos_seen_are_alike_on_both_data_sets(dataset):
+    videos = dict(ucf101=9537, hmdb51=3570)[dataset]
+    config = Config.fromfile(CONFIGS / f'vll_c3d_{dataset}_finetune.py')
+    seen = [videos * x for x in config.param_scheduler[0].milestones]
+    assert seen == pytest.approx([20000, 40000, 60000], rel=0.08)
+    assert videos * config.train_cfg.max_epochs == pytest.approx(78000, 0.05)
+
+
+# ------------------------------------------------------------------- planning
+
+
+def test_split_and_start(tmp_path):
+    run = Run(VLL, 4, 2, tmp_path)
+    assert run.name == 'vll_c3d_ucf101_finetune/split2_seed4'
+    assert run.start.name == 'clip_c3d_ucf101/split2_seed4'
+    options = run.options(2)
+    assert options['train_dataloader.dataset.ann_file'] == (
+        'ucf101_train_split_2_videos.txt'
+    )
+    for loader in ('val', 'test'):
+        name = options[f'{loader}_dataloader.dataset.ann_file']
+        assert name == 'ucf101_val_split_2_videos.txt'
+    path = options['model.backbone.pretrained_convs']
+    assert path == str(run.start.folder / 'epoch_20.pth')
+    out_file = options['test_evaluator.1.out_file']
+    assert out_file == str(run.folder / 'clip_results.npz')
+
+
+def test_steps_keep_their_videos_on_any_number_of_gpus(tmp_path):
+    key = 'optim_wrapper.accumulative_counts'
+    run = Run(VLL, 0, 1, tmp_path)
+    assert key not in run.options(2)  # written for two: 2 x 4 batches
+    assert run.options(1)[key] == 8
+    assert run.options(0)[key] == 8
+    assert run.options(8)[key] == 1
+    with pytest.raises(ExperimentError, match='--gpus 1 or 2 or 4 or 8'):
+        run.options(3)
+    # Its schedule counts batches.
+    name = 'vll_c3d_ucf101_finetune_released-code.py'
+    released = Run(CONFIGS / name, 0, 1, tmp_path, gpus=1)
+    assert key not in released.options(1)
+    with pytest.raises(ExperimentError, match='use --gpus 1$'):
+        released.options(2)
+
+
+def test_gpus_that_rows_are_written_for():
+    for table in TABLES:
+        for row in table.rows:
+            if row.config and table.name != 'generated':
+                assert gpus_of(find_config(row.config)) == row.gpus
+
+
+def test_folders_that_options_cannot_name(tmp_path):
+    with pytest.raises(ExperimentError, match='spaces'):
+        Run(VLL, 0, 1, tmp_path / 'my runs').options(2)
+
+
+def test_fingerprint(tmp_path, monkeypatch):
+    run = Run(VLL, 0, 1, tmp_path)
+    assert Run(VLL, 0, 1, tmp_path / 'x').fingerprint == run.fingerprint
+    others = [
+        Run(VLL, 1, 1, tmp_path),
+        Run(VLL, 0, 2, tmp_path),
+        Run(CLIP, 0, 1, tmp_path),
+    ]
+    assert len({run.fingerprint, *(x.fingerprint for x in others)}) == 4
+    same = Run(VLL, 0, 1, tmp_path)
+    same.cfg.train_dataloader.num_workers = 99
+    assert same.fingerprint == run.fingerprint
+    changed = Run(VLL, 0, 1, tmp_path)
+    changed.start.cfg.optim_wrapper.optimizer.lr = 7
+    assert changed.fingerprint != run.fingerprint
+
+
+# -------------------------------------------------------------------- running
+
+
+def write_results(path, right, names=None):
+    """Results of videos of one clip, of which some are right."""
+    scores = np.array([[0.9, 0.1] if x else [0.1, 0.9] for x in right])
+    number = len(right)
+    clip_metrics._save(
+        str(path),
+        ClipResults(
+            clip_scores=scores.astype(np.float32),
+            video_offsets=np.arange(number + 1),
+            labels=np.zeros(number, np.int64),
+            filenames=np.array(names or [f'{k}.avi' for k in range(number)]),
+            frame_inds=np.zeros(0, np.int64),
+            frame_offsets=np.zeros(number + 1, np.int64),
+            total_frames=np.full(number, -1),
+            views_per_clip=np.ones(number, np.int64),
+            class_names=np.array([], dtype=np.str_),
+            config_name=np.array('some'),
+        ),
+    )
+
+
+class FakeTools:
+    """Stands in for train.py and test.py; remembers what was asked."""
+
+    def __init__(self):
+        self.calls = []
+        self.fail = self.right = None
+
+    def __call__(self, words, log, lock):
+        tool = Path(words[1]).stem.removeprefix('dist_')
+        folder = Path(words[words.index('--work-dir') + 1])
+        name = str(folder.parent.name if tool == 'train' else words[3])
+        self.calls.append((tool, name))
+        self.resumed = '--resume' in words
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+        if self.fail:
+            self.fail(folder)
+        if tool == 'train':
+            epochs = Config.fromfile(words[2]).train_cfg.max_epochs
+            with zipfile.ZipFile(folder / f'epoch_{epochs}.pth', 'w'):
+                pass
+        else:
+            right = self.right or [1, 1, 0]
+            write_results(folder.parent / 'clip_results.npz', right)
+
+
+@pytest.fixture
+def tools(monkeypatch):
+    fake = FakeTools()
+    monkeypatch.setattr(runs, '_start_tool', fake)
+    return fake
+
+
+def state_of(run):
+    return json.loads((run.folder / 'run.json').read_text())
+
+
+def test_nothing_is_run_twice(tools, tmp_path):
+    vll, clip = (Run(config, 0, 1, tmp_path) for config in (VLL, CLIP))
+    assert runs.execute(vll, 2, {}) == 'trained and tested'
+    assert runs.execute(clip, 2, {}) == 'trained and tested'
+    trained = [name for tool, name in tools.calls if tool == 'train']
+    assert trained == [START.stem, VLL.stem, CLIP.stem]
+    assert sum(tool == 'test' for tool, _ in tools.calls) == 2
+    for run in (vll, clip):
+        assert runs.execute(run, 2, {}) == 'was done before'
+    # The start is a row of another table: its test is all that is left.
+    assert runs.execute(vll.start, 2, {}) == 'tested'
+    assert len(tools.calls) == 6
+    # Models may be deleted once all is done.
+    vll.checkpoint.unlink()
+    assert runs.execute(vll, 2, {}) == 'was done before'
+    state = state_of(vll)
+    assert state['accuracies']['vote'] == pytest.approx(2 / 3, abs=1e-6)
+    assert state['config'] == VLL.name
+    assert (state['seed'], state['split'], state['gpus']) == (0, 1, 2)
+    assert state['versions']['vll_mmaction']
+
+
+def stop(folder):
+    raise KeyboardInterrupt
+
+
+def test_goes_on_after_a_kill_in_training(tools, tmp_path):
+    run = Run(START, 0, 1, tmp_path)
+
+    def stop_with_half_a_checkpoint(folder):
+        (folder / 'epoch_20.pth').write_bytes(b'half')
+        (folder / 'last_checkpoint').write_text('epoch_20.pth')
+        raise KeyboardInterrupt
+
+    tools.fail = stop_with_half_a_checkpoint
+    with pytest.raises(KeyboardInterrupt):
+        runs.execute(run, 2, {})
+    assert state_of(run)['status'] == 'training'
+    tools.fail = None
+    assert not tools.resumed
+    with pytest.raises(ExperimentError, match='use --gpus 2'):
+        runs.execute(run, 1, {})
+    assert runs.execute(run, 2, {}) == 'trained and tested'
+    assert (run.folder / 'epoch_20.pth.damaged').read_bytes() == b'half'
+    # There was no whole checkpoint to resume from.
+    assert not (run.folder / 'last_checkpoint').exists()
+    state = state_of(run)
+    assert (state['status'], state['interruptions']) == ('done', 1)
+    assert 'began' not in state
+
+
+def test_resumes_from_a_checkpoint_only(tools, tmp_path):
+    run = Run(START, 0, 1, tmp_path)
+
+    def stop_after_an_epoch(folder):
+        (folder / 'epoch_7.pth').touch()
+        (folder / 'last_checkpoint').write_text('epoch_7.pth')
+        raise KeyboardInterrupt
+
+    tools.fail = stop_after_an_epoch
+    for resumed in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            runs.execute(run, 2, {})
+        assert tools.resumed is resumed
+    assert state_of(run)['status'] == 'training'
+
+
+def test_goes_on_after_a_kill_in_the_test(tools, tmp_path):
+    run = Run(START, 0, 1, tmp_path)
+
+    def stop_in_the_test(folder):
+        if folder.name == 'test':
+            (folder.parent / 'clip_results.npz').write_bytes(b'half')
+            raise KeyboardInterrupt
+
+    tools.fail = stop_in_the_test
+    with pytest.raises(KeyboardInterrupt):
+        runs.execute(run, 2, {})
+    tools.fail = None
+    assert runs.execute(run, 2, {}) == 'tested'
+    assert [tool for tool, _ in tools.calls] == ['train', 'test', 'test']
+
+
+def test_a_failed_start_is_not_tried_again(tools, tmp_path):
+    def fail(folder):
+        raise ExperimentError('out of memory')
+
+    tools.fail = fail
+    failed = {}
+    with pytest.raises(ExperimentError, match='out of memory'):
+        runs.execute(Run(VLL, 0, 1, tmp_path), 2, failed)
+    with pytest.raises(ExperimentError, match='seed0 failed before'):
+        runs.execute(Run(CLIP, 0, 1, tmp_path), 2, failed)
+    assert len(tools.calls) == 1
+
+
+def test_results_of_another_version(tools, tmp_path):
+    run = Run(START, 0, 1, tmp_path)
+    runs.execute(run, 2, {})
+    path = run.folder / 'run.json'
+    text = path.read_text()
+    for old, new, message in (
+        ('"format": 1', '"format": 7', 'has format 7'),
+        (run.fingerprint, 'x' * 16, 'another version of clip_c3d_ucf101.py'),
+        ('{', '', 'not the state of a run'),
+    ):
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(ExperimentError, match=message):
+            runs.execute(run, 2, {})
+        row = report.collect(Row('x', START.name), tmp_path)
+        assert not row.states
+        assert message in row.problems[0]
+    assert len(tools.calls) == 2
+
+
+def test_a_folder_that_is_not_ours(tools, tmp_path):
+    run = Run(START, 0, 1, tmp_path)
+    run.folder.mkdir(parents=True)
+    (run.folder / 'epoch_3.pth').touch()
+    with pytest.raises(ExperimentError, match='not from this tool'):
+        runs.execute(run, 2, {})
+    assert not tools.calls
+
+
+def test_a_run_that_another_process_works_on(tools, tmp_path):
+    run = Run(START, 0, 1, tmp_path)
+    run.folder.mkdir(parents=True)
+    with open(run.folder / '.lock', 'w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(ExperimentError, match='another process'):
+            runs.execute(run, 2, {})
+    assert runs.execute(run, 2, {}) == 'trained and tested'
+
+
+def test_start_that_names_no_config(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text(
+        f"_base_ = '{VLL}'\n"
+        "model = dict(backbone=dict(pretrained_convs='my/model.pth'))\n"
+    )
+    with pytest.raises(ExperimentError, match='does not name'):
+        Run(config, 0, 1, tmp_path).options(2)
+
+
+def test_missing_data_is_told(tools, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        cli.main(['run', 'table1', '--seeds', '0', '--gpus', '0'])
+    output = capsys.readouterr().out
+    assert 'data/ucf101/ucf101_train_split_1_videos.txt' in output
+    assert 'prepare.py' in output
+    assert not tools.calls
+
+
+def test_unknown_table(tmp_path, capsys):
+    with pytest.raises(SystemExit, match='neither a config nor'):
+        cli.main(['run', 'table9'])
+    with pytest.raises(SystemExit, match='there is no config'):
+        cli.main(['run', 'no/such.py'])
+
+
+# ------------------------------------------------------------------ reporting
+
+
+def test_mean_and_std():
+    values = {(0, 1): 10.0, (0, 2): 20.0, (1, 1): 30.0, (1, 2): 40.0}
+    mean, std = stats.mean_and_std(values)
+    assert mean == 25
+    assert std == pytest.approx(np.std([15, 35], ddof=1))
+    assert stats.mean_and_std({(0, 1): 10.0}) == (10, None)
+
+
+def test_paired_interval():
+    same = np.zeros((3, 50))
+    assert stats.paired_interval([same]) == (0, 0)
+    assert stats.paired_interval([same + 1]) == (1, 1)
+    assert stats.paired_interval([]) is None
+    rng = np.random.default_rng(0)
+    one_seed = rng.choice([-1, 0, 1], p=[0.1, 0.7, 0.2], size=(1, 900))
+    low, high = stats.paired_interval([one_seed])
+    mean, error = one_seed.mean(), one_seed.std() / 30
+    assert low == pytest.approx(mean - 1.96 * error, abs=error / 4)
+    assert high == pytest.approx(mean + 1.96 * error, abs=error / 4)
+    # Seeds that differ widen it.
+    shifted = [one_seed[0], np.ones(900), -np.ones(900)]
+    low, high = stats.paired_interval([np.array(shifted)])
+    assert high - low > 0.5
+
+
+TABLE = Table(
+    'some',
+    'Some table',
+    (
+        Row('other method', paper=42.5, source='Someone, 2018'),
+        Row('clips', CLIP.name, 51.52, alpha=0),
+        Row('videos', VLL.name, 58.76, alpha=0.3),
+        Row('empty', 'vll_c3d_ucf101_alpha04_finetune.py', alpha=0.4),
+    ),
+)
+
+
+def cells(text):
+    return [
+        [cell.strip() for cell in line[1:-1].split('|')]
+        for line in text.splitlines()
+        if line.startswith('| ') and '---' not in line
+    ]
+
+
+def test_report(tools, tmp_path):
+    right = {
+        (CLIP, 0): [1, 0, 0, 0],
+        (CLIP, 1): [1, 0, 0, 0],
+        (VLL, 0): [1, 1, 1, 0],
+        (VLL, 1): [1, 1, 0, 0],
+        (VLL, 2): [1, 1, 1, 1],
+    }
+    for (config, seed), tools.right in right.items():
+        runs.execute(Run(config, seed, 1, tmp_path), 2, {})
+    text = report.report(TABLE, tmp_path, tmp_path / 'report')
+    head, other, clips, videos, empty = cells(text)
+    assert head[:3] == ['training', 'paper', 'measured']
+    assert other == ['other method', '42.5'] + [''] * 6 + ['Someone, 2018']
+    assert clips[1:5] == ['51.52', '25.00 ± 0.00', '2 (split 1)', '']
+    assert videos[1:4] == ['58.76', '75.00 ± 25.00', '3 (split 1)']
+    # Of the seeds that both rows have.
+    assert videos[4].startswith('+37.50 [')
+    assert videos[4].endswith('2 paired')
+    assert empty[1:8] == [''] * 7
+    assert 'Not all rows have the same seeds' in text
+    folder = tmp_path / 'report'
+    with open(folder / 'some.csv', newline='') as file:
+        assert list(csv.reader(file)) == cells(text)
+    with open(folder / 'some_runs.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert [(x['training'], x['seed']) for x in rows] == [
+        ('clips', '0'),
+        ('clips', '1'),
+        ('videos', '0'),
+        ('videos', '1'),
+        ('videos', '2'),
+    ]
+    assert (folder / 'some.png').stat().st_size > 5000
+    assert text == (folder / 'some.md').read_text()
+
+
+def test_report_without_any_run(tmp_path):
+    text = report.report(BY_NAME['figure5'], tmp_path, tmp_path / 'report')
+    assert all(row[2] == '' for row in cells(text)[1:])
+    assert '.png' not in text
+    assert not list((tmp_path / 'report').glob('*.png'))
+
+
+def test_unfinished_runs_are_told_and_not_counted(tools, tmp_path):
+    tools.fail = stop
+    with pytest.raises(KeyboardInterrupt):
+        runs.execute(Run(START, 0, 1, tmp_path), 2, {})
+    table = Table('x', 'X', (Row('start', START.name),))
+    text = report.report(table, tmp_path, tmp_path / 'report')
+    assert 'Not finished: clip_c3d_ucf101/split1_seed0: training.' in text
+    assert cells(text)[1][2:4] == ['', '']
+
+
+def test_rows_of_other_test_videos_are_not_compared(tools, tmp_path):
+    pair = [Run(config, 0, 1, tmp_path) for config in (CLIP, VLL)]
+    for run in pair:
+        runs.execute(run, 2, {})
+    write_results(pair[1].results, [1, 1, 0], ['a', 'b', 'c'])
+    with pytest.raises(ExperimentError, match='other test videos'):
+        report.report(TABLE, tmp_path, tmp_path / 'report')
+
+
+def test_copied_run_is_not_counted_twice(tools, tmp_path):
+    run = Run(START, 0, 1, tmp_path)
+    runs.execute(run, 2, {})
+    run.folder.rename(run.folder.with_name('split1_seed5'))
+    row = report.collect(Row('x', START.name), tmp_path)
+    assert not row.states
+    assert 'holds the run' in row.problems[0]
+
+
+# ----------------------------------------------------------------- for real
+
+
+def test_stock_tools_are_started(tmp_path, capfd):
+    write_dataset(tmp_path / 'data', [9, 4, 13, 8])
+    config = small_config(
+        tmp_path / 'small.py',
+        'vll_c3d_ucf101.py',
+        tmp_path / 'data',
+        extra='train_cfg = dict(max_epochs=1, val_interval=5)\n',
+    )
+    # These data have no splits: one run.
+    words = ['run', config, '--seeds', '3', '--gpus', '0']
+    words += ['--splits', '2', '3']
+    for expected in ('trained and tested', 'was done before'):
+        cli.main([*words, '--out', str(tmp_path / 'out')])
+        output = capfd.readouterr().out
+        assert f'1/1 other/small/seed3: {expected}' in output
+    state = json.loads(
+        (tmp_path / 'out/other/small/seed3/run.json').read_text()
+    )
+    assert state['status'] == 'done'
+    assert (state['videos'], state['clips']) == (4, 8)
+    assert state['split'] is None

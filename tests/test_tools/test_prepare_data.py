@@ -1,0 +1,315 @@
+"""From small trees with official-like names to annotation lists."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmaction.datasets import VideoDataset
+from video_files import write_video
+
+from vll_mmaction.datasets import FrameIndex, VideoClipDataset
+
+TOOLS = Path(__file__).parents[2] / 'tools/data'
+sys.path.insert(0, str(TOOLS))
+
+import make_stand_in  # noqa: E402
+from video_lists import (  # noqa: E402
+    HMDB51,
+    UCF101,
+    PreparationError,
+    prepare,
+)
+
+# Frames; at 16 a clip: 1, 1, 2, 3, 1, 2 clips.
+UCF = {
+    'Archery/v_Archery_g01_c01.avi': 29,
+    'Archery/v_Archery_g08_c01.avi': 16,
+    'Archery/v_Archery_g15_c01.avi': 32,
+    'HandstandPushups/v_HandStandPushups_g01_c01.avi': 63,
+    'HandstandPushups/v_HandStandPushups_g08_c01.avi': 9,
+    'HandstandPushups/v_HandStandPushups_g15_c01.avi': 33,
+}
+# Marks of splits 1 to 3.
+HMDB = {
+    "climb/!50_'FIRST'_(a)_[b]&c;d=e@~+#1_climb_0.avi": (20, '120'),
+    'climb/Two_climb_u_nm_np1_fr_med_0.avi': (48, '211'),
+    'climb/Three_climb_u_nm_np1_fr_med_0.avi': (16, '002'),
+    'climb_stairs/(One)_climb_stairs_f_cm_np1_ri_med_0.avi': (33, '122'),
+    'climb_stairs/#Two_climb_stairs_f_cm_np1_ri_med_0.avi': (17, '211'),
+}
+
+
+def write_ucf_splits(folder):
+    folder.mkdir(parents=True)
+    (folder / 'classInd.txt').write_text('1 Archery\r\n2 HandstandPushups\r\n')
+    for split, group in enumerate(('g01', 'g08', 'g15'), 1):
+        test = [name for name in UCF if group in name]
+        train = [
+            f'{name} {1 if "Archery" in name else 2}'
+            for name in UCF
+            if group not in name
+        ]
+        for part, lines in (('test', test), ('train', train)):
+            text = ''.join(line + '\r\n' for line in lines)
+            (folder / f'{part}list{split:02d}.txt').write_bytes(text.encode())
+
+
+def write_hmdb_splits(folder):
+    folder.mkdir(parents=True)
+    for split in range(3):
+        for class_name in ('climb', 'climb_stairs'):
+            lines = [
+                f'{name.split("/")[1]} {marks[split]} \n'
+                for name, (_, marks) in HMDB.items()
+                if name.split('/')[0] == class_name
+            ]
+            path = folder / f'{class_name}_test_split{split + 1}.txt'
+            path.write_text(''.join(lines))
+
+
+@pytest.fixture(scope='module')
+def archives(tmp_path_factory):
+    """Both data sets as they come, in a folder with a space."""
+    root = tmp_path_factory.mktemp('as they come')
+    for name, frames in UCF.items():
+        write_video(root / 'ucf101/UCF-101' / name, frames)
+    for name, (frames, _) in HMDB.items():
+        write_video(root / 'hmdb51/hmdb51_org' / name, frames)
+    write_ucf_splits(root / 'ucf101/ucfTrainTestlist')
+    write_hmdb_splits(root / 'hmdb51/testTrainMulti_7030_splits')
+    return root
+
+
+@pytest.fixture
+def ucf(archives, tmp_path):
+    return Path(shutil.copytree(archives / 'ucf101', tmp_path / 'a b/ucf101'))
+
+
+@pytest.fixture
+def hmdb(archives, tmp_path):
+    return Path(shutil.copytree(archives / 'hmdb51', tmp_path / 'a b/hmdb51'))
+
+
+def lines(path):
+    return path.read_text().splitlines()
+
+
+def lists(out):
+    return sorted(path.name for path in out.glob('*_split_*'))
+
+
+PIPELINE = [dict(type='SampleVideoClips')]
+
+
+def test_the_one_command_of_ucf101(ucf):
+    run = subprocess.run(
+        [sys.executable, TOOLS / 'ucf101/prepare.py', 'a b/ucf101'],
+        cwd=ucf.parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert '6 videos of 6' in run.stdout
+    assert '10 clips' in run.stdout
+    assert 'missing: 0, unreadable: 0' in run.stdout
+    assert lists(ucf) == [
+        f'ucf101_{part}_split_{split}_videos.txt'
+        for part in ('train', 'val')
+        for split in (1, 2, 3)
+    ]
+    assert lines(ucf / 'ucf101_val_split_2_videos.txt') == [
+        'Archery/v_Archery_g08_c01.avi 0',
+        'HandstandPushups/v_HandStandPushups_g08_c01.avi 1',
+    ]
+    assert len(lines(ucf / 'ucf101_train_split_2_videos.txt')) == 4
+    assert lines(ucf / 'label_map.txt') == ['Archery', 'HandstandPushups']
+    assert (ucf / 'videos').readlink() == Path('UCF-101')
+
+
+def test_training_reads_what_was_prepared(ucf, monkeypatch):
+    prepare(UCF101, ucf)
+    monkeypatch.setattr(FrameIndex, 'update', None)  # no counting again
+    dataset = VideoClipDataset(
+        'ucf101_train_split_1_videos.txt',
+        PIPELINE,
+        data_root=str(ucf),
+        data_prefix=dict(video='videos'),
+        num_classes=2,
+    )
+    assert dataset.clip_counts.tolist() == [1, 2, 1, 2]
+
+
+def test_hmdb51_marks_and_names(hmdb):
+    report = prepare(HMDB51, hmdb)
+    assert '5 videos of 5' in report
+    assert '8 clips' in report
+    first, two, three, stairs, stairs_two = HMDB
+    wanted = {
+        'train_split_1': [first, stairs],
+        'val_split_1': [two, stairs_two],
+        'train_split_2': [two, stairs_two],
+        'val_split_2': [first, stairs],
+        'train_split_3': [two, stairs_two],
+        'val_split_3': [three, stairs],
+    }
+    for name, videos in wanted.items():
+        path = hmdb / f'hmdb51_{name}_videos.txt'
+        assert lines(path) == [
+            f'{video} {int("stairs" in video)}' for video in videos
+        ]
+        # Stock splits lines at spaces; all names must survive that.
+        dataset = VideoDataset(
+            path.name,
+            [],
+            data_root=str(hmdb),
+            data_prefix=dict(video='videos'),
+            test_mode=True,
+        )
+        for k in range(len(dataset)):
+            assert Path(dataset.get_data_info(k)['filename']).is_file()
+
+
+def test_videos_and_split_files_elsewhere(ucf, tmp_path):
+    out = tmp_path / 'out'
+    places = dict(videos=ucf / 'UCF-101', split_files=ucf / 'ucfTrainTestlist')
+    for _ in range(2):  # again: nothing changes, nothing is refused
+        prepare(UCF101, out, **places)
+    assert (out / 'videos').samefile(ucf / 'UCF-101')
+    places['videos'] = shutil.copytree(ucf / 'UCF-101', tmp_path / 'other')
+    with pytest.raises(PreparationError, match='another folder'):
+        prepare(UCF101, out, **places)
+
+
+def test_other_case_of_folder_and_file(ucf):
+    videos = ucf / 'UCF-101'
+    folder = videos / 'HandstandPushups'
+    (folder / 'v_HandStandPushups_g01_c01.avi').rename(
+        folder / 'v_HandstandPushups_g01_c01.avi'
+    )
+    folder.rename(videos / 'HandStandPushups')
+    assert 'in another case: 3' in prepare(UCF101, ucf)
+    assert lines(ucf / 'ucf101_val_split_1_videos.txt')[1] == (
+        'HandStandPushups/v_HandstandPushups_g01_c01.avi 1'
+    )
+
+
+def test_goes_on_after_it_was_stopped(ucf):
+    videos = [str(ucf / 'videos' / name) for name in UCF]
+    (ucf / 'videos').symlink_to('UCF-101')
+    path = ucf / 'videos/frame_index.jsonl'
+    index = FrameIndex(str(path), str(ucf / 'videos'))
+    index.update(videos[:3])
+    # A later count would give what the file says, not this.
+    path.write_text(path.read_text().replace(', 29, ""', ', 1600, ""'))
+    assert '109 clips' in prepare(UCF101, ucf)
+
+
+def test_absent_video(ucf):
+    (ucf / 'UCF-101/Archery/v_Archery_g08_c01.avi').unlink()
+    with pytest.raises(PreparationError) as error:
+        prepare(UCF101, ucf)
+    for part in ('missing: 1', 'v_Archery_g08_c01.avi', 'No list was writ'):
+        assert part in str(error.value)
+    assert not lists(ucf)
+    report = prepare(UCF101, ucf, allow_missing=True)
+    assert '5 videos of 6' in report
+    assert len(lines(ucf / 'ucf101_val_split_2_videos.txt')) == 1
+    problems = lines(ucf / 'ucf101_unusable_videos.txt')
+    assert problems == ['Archery/v_Archery_g08_c01.avi\tthere is no such file']
+
+
+def test_cut_off_video(hmdb):
+    name = list(HMDB)[1]
+    (hmdb / 'hmdb51_org' / name).write_bytes(b'RIFF')
+    with pytest.raises(PreparationError, match='unreadable: 1') as error:
+        prepare(HMDB51, hmdb)
+    assert name in str(error.value)
+    prepare(HMDB51, hmdb, allow_missing=True)
+    listed = (hmdb / 'hmdb51_val_split_1_videos.txt').read_text()
+    assert name not in listed
+
+
+def test_renamed_class_folder(hmdb):
+    videos = hmdb / 'hmdb51_org'
+    (videos / 'climb_stairs').rename(videos / 'Climb Stairs')
+    with pytest.raises(PreparationError, match="'Climb Stairs' looks like"):
+        prepare(HMDB51, hmdb)
+    assert not lists(hmdb)
+
+
+def test_archives_inside_the_archive(hmdb):
+    shutil.rmtree(hmdb / 'hmdb51_org')
+    (hmdb / 'hmdb51_org').mkdir()
+    (hmdb / 'hmdb51_org/climb.rar').touch()
+    with pytest.raises(PreparationError, match='each CLASS.rar'):
+        prepare(HMDB51, hmdb)
+
+
+def test_nothing_is_overwritten(ucf):
+    prepare(UCF101, ucf)
+    changed = ucf / 'ucf101_val_split_2_videos.txt'
+    changed.write_text('mine 0\n')
+    (ucf / 'ucf101_val_split_1_videos.txt').unlink()
+    with pytest.raises(PreparationError, match='Nothing was written'):
+        prepare(UCF101, ucf)
+    assert changed.read_text() == 'mine 0\n'
+    assert not (ucf / 'ucf101_val_split_1_videos.txt').exists()
+    prepare(UCF101, ucf, overwrite=True)
+    assert len(lines(changed)) == 2
+
+
+@pytest.mark.parametrize(
+    ('file', 'old', 'new', 'message'),
+    [
+        ('trainlist01.txt', 'c01.avi 1', 'c01.avi 2', 'line 1: .* not 2'),
+        ('testlist01.txt', 'Archery/', 'Arch/', 'line 1: .* no video of a'),
+        ('testlist01.txt', 'g01', 'g08', 'more than once'),
+        ('classInd.txt', '2 ', '3 ', 'line 2: wanted "2 ClassName"'),
+    ],
+)
+def test_damaged_ucf101_split_file(ucf, file, old, new, message):
+    path = ucf / 'ucfTrainTestlist' / file
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(PreparationError, match=message):
+        prepare(UCF101, ucf)
+
+
+def test_damaged_hmdb51_split_file(hmdb):
+    folder = hmdb / 'testTrainMulti_7030_splits'
+    path = folder / 'climb_test_split2.txt'
+    text = path.read_text()
+    path.write_text(text.replace('avi 2', 'avi 3'))
+    with pytest.raises(PreparationError, match='line 1: wanted .* got'):
+        prepare(HMDB51, hmdb)
+    path.unlink()
+    with pytest.raises(PreparationError, match='climb_test_split2.txt'):
+        prepare(HMDB51, hmdb)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(PreparationError, match='no split files in'):
+        prepare(UCF101, tmp_path)
+    write_ucf_splits(tmp_path / 'annotations')
+    with pytest.raises(PreparationError, match='no videos in'):
+        prepare(UCF101, tmp_path)
+
+
+def test_stand_in(archives, tmp_path, capsys):
+    frames = tmp_path / 'frames.csv'
+    rows = [f'{name[:-4]},{count[0]}' for name, count in HMDB.items()]
+    frames.write_text('\n'.join(['video,frames', *rows, '']))
+    words = ['hmdb51', '--frames', str(frames), '--splits']
+    words += [str(archives / 'hmdb51/testTrainMulti_7030_splits'), '--out']
+    make_stand_in.main([*words, str(tmp_path / 'all')])
+    assert '5 videos, 8 clips' in capsys.readouterr().out
+    report = prepare(HMDB51, tmp_path / 'all')
+    assert '5 videos of 5' in report
+    assert '8 clips' in report
+    make_stand_in.main([*words, str(tmp_path / 'part'), '--videos', '3'])
+    assert '3 videos' in capsys.readouterr().out
+    videos = list((tmp_path / 'part/hmdb51_org').rglob('*.avi'))
+    assert len(videos) == 3
+    with pytest.raises(SystemExit, match='name a new folder'):
+        make_stand_in.main([*words, str(tmp_path / 'all')])

@@ -1,0 +1,1 @@
+"""The paper's experiments: which there are, running them, reporting them."""

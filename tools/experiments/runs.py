@@ -1,0 +1,414 @@
+"""Makes a run with MMAction2's tools, and goes on with one that was killed.
+
+The state of a run is a file ``run.json`` in its folder, replaced at once.
+"""
+
+import datetime
+import fcntl
+import json
+import os
+import platform
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+
+from vll_mmaction.evaluation import consistency_figures, load_clip_results
+
+from .plans import ROOT, ExperimentError, Run
+
+FORMAT = 1
+"""Of run.json. Raise it when its meaning changes."""
+
+STATE = 'run.json'
+LOCK = '.lock'
+PACKAGES = ('vll_mmaction', 'mmaction2', 'mmengine', 'torch', 'numpy')
+ACCURACIES = {
+    'vote': 'video_acc_vote',
+    'clip': 'clip_acc',
+    'mean_prob': 'video_acc_mean',
+    'agreement': 'agreement',
+}
+"""Names in run.json and those of ``consistency_figures``."""
+
+
+def read_state(folder: Path) -> dict:
+    """The state of a run.
+
+    Args:
+        folder (Path): Its folder.
+
+    Returns:
+        dict: Content of run.json, empty if the run was never begun.
+
+    Raises:
+        ExperimentError: The file is of another version, or damaged.
+    """
+    path = folder / STATE
+    if not path.is_file():
+        return {}
+    try:
+        state = json.loads(path.read_text())
+        version = state['format']
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExperimentError(
+            f'{path} is not the state of a run ({error!r}). Move '
+            f'{folder} away to run it anew.'
+        ) from None
+    if version != FORMAT:
+        raise ExperimentError(
+            f'{path} has format {version}, this version writes {FORMAT}. '
+            f'Name another folder by --out, or move {folder} away.'
+        )
+    return state
+
+
+def check_state(run: Run, state: dict) -> None:
+    """Refuse the state of another run than this one.
+
+    Args:
+        run (Run): The run.
+        state (dict): What :func:`read_state` read.
+
+    Raises:
+        ExperimentError: It was made with another config.
+    """
+    if state and state['fingerprint'] != run.fingerprint:
+        raise ExperimentError(
+            f'{run.folder} was made with another version of '
+            f'{run.config.name} (or of the config of its start). Name '
+            'another folder by --out, or move this one away.'
+        )
+
+
+def _write_state(folder: Path, state: dict) -> None:
+    temporary = folder / f'{STATE}.tmp'
+    temporary.write_text(json.dumps(state, indent=2) + '\n')
+    os.replace(temporary, folder / STATE)
+
+
+def _git(*words: str) -> str:
+    try:
+        return subprocess.run(
+            ['git', '-C', str(ROOT), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ''
+
+
+def _commit() -> str:
+    """The commit, with a plus where files differ from it, or ''."""
+    commit = _git('rev-parse', '--short=12', 'HEAD')
+    changed = commit and _git('status', '--porcelain', '-uno')
+    return f'{commit}+' if changed else commit
+
+
+def _versions() -> dict:
+    import torch
+
+    versions = {'python': platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = ''
+    versions['device'] = 'CPU'
+    if torch.cuda.is_available():
+        versions['device'] = torch.cuda.get_device_name()
+    return versions
+
+
+def _new_state(run: Run, processes: int) -> dict:
+    return dict(
+        format=FORMAT,
+        config=run.config_name,
+        seed=run.seed,
+        split=run.split if run.has_splits else None,
+        fingerprint=run.fingerprint,
+        gpus=processes,
+        options=run.options(processes),
+        commit=_commit(),
+        versions=_versions(),
+        status='training',
+        seconds=dict(train=0, test=0),
+        interruptions=0,
+        accuracies={},
+    )
+
+
+@contextmanager
+def _lock(folder: Path):
+    """Hold a run's folder; yields what children must hold, too.
+
+    A training that outlives the runner goes on writing there. As long as it
+    does, the lock is held.
+    """
+    with open(folder / LOCK, 'w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ExperimentError(
+                f'another process is at work in {folder}, or a training '
+                'that outlived its runner'
+            ) from None
+        yield file.fileno()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def _last_progress(log: Path) -> str:
+    """The newest progress line of MMEngine, in short."""
+    with open(log, 'rb') as file:
+        file.seek(max(0, log.stat().st_size - 8192))
+        text = file.read().decode(errors='replace')
+    lines = re.findall(r'Epoch\(\w+\) +\[.*', text)
+    return re.sub(r'\s+', ' ', lines[-1])[:90] if lines else ''
+
+
+def _start_tool(words: list, log: Path, lock: int) -> None:
+    """Run a tool; its output goes to a log file.
+
+    Raises:
+        ExperimentError: It failed; the message has the end of the log.
+    """
+    environment = dict(os.environ, PYTHON=sys.executable)
+    environment.setdefault('PORT', str(_free_port()))
+    with open(log, 'ab') as file:
+        process = subprocess.Popen(
+            words,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            pass_fds=[lock],
+            # Its own group, so that it ends with all its workers.
+            start_new_session=True,
+        )
+        try:
+            console = Console(stderr=True)
+            with console.status('') as status:
+                while True:
+                    try:
+                        code = process.wait(2)
+                        break
+                    except subprocess.TimeoutExpired:
+                        status.update(_last_progress(log))
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+    if code:
+        end = log.read_text(errors='replace').splitlines()[-15:]
+        raise ExperimentError(
+            '\n'.join([f'{Path(words[1]).name} failed, see {log}:', *end])
+        )
+
+
+def _set_aside_damaged(run: Run) -> None:
+    """Make room where the last checkpoint is there but not whole.
+
+    Training then goes on from the newest whole one, or from the beginning.
+    """
+    if not run.checkpoint.exists():
+        return
+    damaged = run.checkpoint.with_name(f'{run.checkpoint.name}.damaged')
+    print(f'  {run.checkpoint} is not whole: moved to {damaged.name}')
+    os.replace(run.checkpoint, damaged)
+    if not list(run.folder.glob('epoch_*.pth')):
+        (run.folder / 'last_checkpoint').unlink(missing_ok=True)
+
+
+def _stage(run: Run, state: dict, name: str, words: list, lock: int) -> None:
+    """Run train or test and keep the time."""
+    began = time.time()
+    state['status'] = f'{name}ing'
+    state['began'] = began
+    _write_state(run.folder, state)
+    print(f'  {name}: {run.name}', flush=True)
+    _start_tool(words, run.folder / f'{name}.log', lock)
+    state['seconds'][name] += round(time.time() - began, 1)
+    del state['began']
+
+
+def _count_interruption(run: Run, state: dict) -> None:
+    """Add the time of a session that was killed, as its files tell it."""
+    began = state.pop('began', None)
+    if began is None:
+        return
+    name = state['status'].removesuffix('ing')
+    log = run.folder / f'{name}.log'
+    if log.exists():
+        seconds = max(0, log.stat().st_mtime - began)
+        state['seconds'][name] += round(seconds, 1)
+    state['interruptions'] += 1
+
+
+def _options(options: dict) -> list:
+    return ['--cfg-options', *(f'{k}={v}' for k, v in options.items())]
+
+
+def _train(run: Run, state: dict, processes: int, lock: int) -> None:
+    _set_aside_damaged(run)
+    words = [
+        'bash',
+        str(ROOT / 'tools/dist_train.sh'),
+        str(run.config),
+        str(processes),
+        *('--work-dir', str(run.folder), '--seed', str(run.seed)),
+        *_options(run.options(processes)),
+    ]
+    # Not without a checkpoint: stock then drops the config's load_from.
+    if (run.folder / 'last_checkpoint').is_file():
+        words.append('--resume')
+    _stage(run, state, 'train', words, lock)
+    if not run.trained:
+        raise ExperimentError(
+            f'training ended without {run.checkpoint}, see '
+            f'{run.folder / "train.log"}'
+        )
+
+
+def _test(run: Run, state: dict, processes: int, lock: int) -> None:
+    words = [
+        'bash',
+        str(ROOT / 'tools/dist_test.sh'),
+        str(run.config),
+        str(run.checkpoint),
+        str(processes),
+        *('--work-dir', str(run.folder / 'test')),
+        *_options(run.options(processes)),
+    ]
+    _stage(run, state, 'test', words, lock)
+
+
+def _figures(run: Run) -> dict:
+    results = load_clip_results(str(run.results))
+    figures = consistency_figures(results)
+    return dict(
+        accuracies={k: round(figures[v], 6) for k, v in ACCURACIES.items()},
+        videos=len(results),
+        clips=len(results.clip_scores),
+    )
+
+
+def is_done(run: Run, test: bool = True) -> bool:
+    """Whether nothing is left to do of a run.
+
+    Args:
+        run (Run): The run.
+        test (bool): False for a model that others only start from.
+
+    Returns:
+        bool: Whether it is trained and, if wanted, tested.
+
+    Raises:
+        ExperimentError: What is in its folder is not from this run.
+    """
+    state = read_state(run.folder)
+    check_state(run, state)
+    if not state and run.folder.is_dir() and any(run.folder.glob('*.pth')):
+        raise ExperimentError(
+            f'{run.folder} holds checkpoints but no {STATE}: it is not from '
+            'this tool. Name another folder by --out.'
+        )
+    if not test:
+        return bool(state) and run.trained
+    return state.get('status') == 'done' and run.results.is_file()
+
+
+def execute(run: Run, processes: int, failed: dict, test: bool = True) -> str:
+    """Make a run, or what is left of it; first the run it starts from.
+
+    Args:
+        run (Run): The run.
+        processes (int): GPUs; 0 for one process on the CPU.
+        failed (dict[str, str]): Names of runs that failed, and why. Filled
+            here; they are not tried again.
+        test (bool): False for a model that others only start from.
+
+    Returns:
+        str: What was done: 'trained', 'tested', 'trained and tested', or
+        'was done before'.
+
+    Raises:
+        ExperimentError: See its message. Nothing was overwritten.
+    """
+    if run.name in failed:
+        raise ExperimentError(f'{run.name} failed before')
+    try:
+        if is_done(run, test):
+            return 'was done before'
+        run.options(processes)  # refuses before anything is begun
+        if run.start is not None and not run.trained:
+            execute(run.start, processes, failed, test=False)
+        return _finish(run, processes, test)
+    except ExperimentError as error:
+        failed[run.name] = str(error)
+        raise
+
+
+def _finish(run: Run, processes: int, test: bool) -> str:
+    """Train and test as far as it was not done."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    did = []
+    with _lock(run.folder) as lock:
+        # Another process may have worked on it in the meantime.
+        state = read_state(run.folder) or _new_state(run, processes)
+        _count_interruption(run, state)
+        if not run.trained:
+            if state['status'] == 'done':
+                raise ExperimentError(
+                    f'{run.folder} is done, but its model or its results are '
+                    'gone. Move it away to run it anew.'
+                )
+            if state['gpus'] != processes:
+                raise ExperimentError(
+                    f'{run.folder} was begun on {state["gpus"]} GPUs and '
+                    'goes on exactly on as many only: use --gpus '
+                    f'{state["gpus"]}'
+                )
+            _train(run, state, processes, lock)
+            did.append('trained')
+        if test:
+            if not _whole_results(run):
+                _test(run, state, processes, lock)
+                did.append('tested')
+            now = datetime.datetime.now(datetime.timezone.utc)
+            state.update(
+                _figures(run),
+                status='done',
+                finished=now.isoformat(timespec='seconds'),
+            )
+        else:
+            state['status'] = 'trained'
+        _write_state(run.folder, state)
+    return ' and '.join(did) or 'was done before'
+
+
+def _whole_results(run: Run) -> bool:
+    """Whether results of the last checkpoint are there."""
+    if not run.results.is_file():
+        return False
+    if run.results.stat().st_mtime < run.checkpoint.stat().st_mtime:
+        return False
+    try:
+        load_clip_results(str(run.results))
+    except ValueError as error:
+        print(f'  tested again: {error}')
+        return False
+    return True
