@@ -49,6 +49,6 @@ setup(
     ],
     extras_require={
         'lite': [MMCV_LITE],
-        'tests': ['hypothesis', 'pytest', 'ruff', 'tensorboard'],
+        'tests': ['av', 'hypothesis', 'pytest', 'ruff', 'tensorboard'],
     },
 )

@@ -1,9 +1,11 @@
 import glob
 import io
+import logging
 import pickle
 import subprocess
 import sys
 import zipfile
+from types import SimpleNamespace
 
 import mmaction
 import numpy as np
@@ -17,6 +19,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 from toy_run import ToyModel, toy_runner
 
 from vll_mmaction import compat
@@ -205,6 +209,31 @@ def test_ddp_keeps_device_ids_of_a_model_elsewhere(monkeypatch):
     )
     MMDistributedDataParallel.__init__(wrapper, model, device_ids=[0])
     assert seen == dict(device_ids=[0])
+
+
+# torch.compile
+
+
+def test_compiled_step_takes_arrays_in_the_meta_info(monkeypatch):
+    # Undone afterwards.
+    monkeypatch.setattr(
+        BaseDataElement, 'set_metainfo', BaseDataElement.set_metainfo
+    )
+    sample = BaseDataElement(
+        metainfo=dict(frame_inds=np.arange(4)), label=torch.ones(1)
+    )
+
+    class Model:
+        def train_step(self, data):
+            return data.to('cpu').label * 2
+
+    runner = SimpleNamespace(
+        cfg=dict(compile=dict(backend='eager')),
+        model=Model(),
+        logger=logging.getLogger(),
+    )
+    Runner._maybe_compile(runner, 'train_step')
+    assert runner.model.train_step(sample).tolist() == [2]
 
 
 # All together

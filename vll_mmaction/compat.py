@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 from packaging.version import Version
 
 
@@ -28,6 +30,7 @@ def apply() -> None:
     allow_checkpoint_types()
     allow_launcher_without_cuda()
     allow_ddp_on_cpu()
+    allow_compile()
 
 
 def provide_drn() -> None:
@@ -139,6 +142,28 @@ def allow_ddp_on_cpu() -> None:
         return wrapper
 
     _wrap_once(MMDistributedDataParallel, '__init__', drop_device_ids)
+
+
+def allow_compile() -> None:
+    """Let ``compile`` in a config work with arrays in the meta info.
+
+    MMEngine compiles the whole training step. There it copies the meta info
+    of each data sample, and PyTorch's compiler fails at the copy of a numpy
+    array, such as our ``frame_inds``. The compiler is told to leave the
+    copying alone, once a config asks for it.
+    """
+
+    def spare_metainfo(maybe_compile: Callable) -> Callable:
+        def wrapper(self, target):
+            if self.cfg.get('compile'):
+                _wrap_once(
+                    BaseDataElement, 'set_metainfo', torch.compiler.disable
+                )
+            return maybe_compile(self, target)
+
+        return wrapper
+
+    _wrap_once(Runner, '_maybe_compile', spare_metainfo)
 
 
 @contextlib.contextmanager

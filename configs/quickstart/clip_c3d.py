@@ -6,18 +6,22 @@ _base_ = '../clip_c3d_ucf101.py'
 num_classes = 8
 size = 40
 train_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='VideoReaderInit'),
     dict(type='SampleVideoClips', clip_len=16, max_clips=20, keep='random'),
-    dict(type='DecordDecode'),
-    dict(type='RandomCrop', size=size),
+    dict(
+        type='ReadVideoClips',
+        transforms=[dict(type='RandomCrop', size=size)],
+    ),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
 test_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='VideoReaderInit'),
     dict(type='SampleVideoClips', clip_len=16),
-    dict(type='DecordDecode'),
-    dict(type='CenterCrop', crop_size=size),
+    dict(
+        type='ReadVideoClips',
+        transforms=[dict(type='CenterCrop', crop_size=size)],
+    ),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(
         type='PackActionInputs',

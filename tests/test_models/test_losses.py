@@ -15,6 +15,7 @@ from vll_mmaction.models import losses
 from vll_mmaction.models.losses import (
     ConsistentConstraintLoss,
     VideoLevelLoss,
+    clip_groups,
     consistent_constraint_loss,
     video_level_loss,
 )
@@ -465,3 +466,50 @@ def test_several_labels_need_ids():
         loss(logits, labels, [0, 0, 1])
         loss(logits, labels.fill_(1))
         labels[2] = 2
+
+
+# --- groups prepared beforehand, and compiled graphs -------------------------
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_clip_groups_give_the_same_bits(seed):
+    logits, labels, ids = ragged_batch(seed)
+    groups = clip_groups(ids)
+    for options in OPTIONS:
+        ccl = ConsistentConstraintLoss(**options)
+        one = video_level_loss(logits, labels, ids, ccl=ccl)
+        other = video_level_loss(logits, labels, groups, ccl=ccl)
+        for name in one:
+            assert torch.equal(one[name], other[name])
+
+
+def test_clip_groups_are_checked():
+    logits, labels = torch.randn(3, 4), torch.ones(3, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r'shape \(3,\).*got \(2,\)'):
+        video_level_loss(logits, labels, clip_groups([1, 1]))
+    with pytest.raises(TypeError, match='must be integers'):
+        clip_groups([0.5, 1.0])
+    with pytest.raises(ValueError, match=r'shape \(M,\)'):
+        clip_groups([[1, 2]])
+
+
+@pytest.mark.parametrize('mode', ['ccl', 'euc', 'err'])
+def test_compiles_to_one_graph(mode):
+    def loss(logits, labels, groups):
+        return video_level_loss(
+            logits, labels, groups, ccl=ConsistentConstraintLoss(mode=mode)
+        )
+
+    compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
+    for seed, soft in ((0, False), (1, False), (2, True)):
+        logits, labels, ids = ragged_batch(seed, num_classes=5)
+        labels = torch.eye(5).double()[labels] if soft else labels
+        grads = []
+        for run in (compiled, loss):
+            x = logits.float().requires_grad_()
+            terms = run(x, labels, clip_groups(ids))
+            sum(terms.values()).backward()
+            grads.append((x.grad, terms))
+        torch.testing.assert_close(*[grad for grad, _ in grads])
+        for name in terms:
+            torch.testing.assert_close(*[terms[name] for _, terms in grads])

@@ -257,7 +257,8 @@ def _to_result(sample: dict) -> dict:
         scores=scores,
         label=int(label),
         video_id=sample.get('video_id'),
-        filename=str(sample.get('filename', '')),
+        # Stock's datasets of frames name the folder.
+        filename=str(sample.get('filename', sample.get('frame_dir', ''))),
         frame_inds=np.asarray(
             () if frames is None else frames, dtype=np.int64
         ).reshape(-1),

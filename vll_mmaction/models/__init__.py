@@ -1,20 +1,28 @@
-"""Models: the C3D-lite backbone, the video-level loss and heads."""
+"""Models: C3D-lite, the video-level loss, heads and recognizers."""
 
 from .c3d_lite import C3DLite
 from .losses import (
     ConsistentConstraintLoss,
     VideoLevelLoss,
+    clip_groups,
     consistent_constraint_loss,
     video_level_loss,
 )
 from .video_level_heads import *  # noqa: F401,F403
 from .video_level_heads import VideoLevelHeadMixin
+from .video_level_recognizers import (
+    VideoLevelRecognizer2D,
+    VideoLevelRecognizer3D,
+)
 
 __all__ = [
     'C3DLite',
     'ConsistentConstraintLoss',
     'VideoLevelHeadMixin',
     'VideoLevelLoss',
+    'VideoLevelRecognizer2D',
+    'VideoLevelRecognizer3D',
+    'clip_groups',
     'consistent_constraint_loss',
     'video_level_loss',
 ]

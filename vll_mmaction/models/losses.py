@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Callable, Optional, Union
+from typing import Callable, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
@@ -11,7 +11,24 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-VideoIds = Union[Tensor, Sequence, np.ndarray]
+
+class ClipGroups(NamedTuple):
+    """Which clips of a batch are of one video, from :func:`clip_groups`.
+
+    Args:
+        video (Tensor): Video of each clip, (M,) int64 in 0...V-1.
+        counts (Tensor): Clips a video, (V,) int64.
+        first (Tensor, optional): Pairs of clips of one video, (P,) int64.
+        second (Tensor, optional): The other clip of each, (P,) int64.
+    """
+
+    video: Tensor
+    counts: Tensor
+    first: Optional[Tensor] = None
+    second: Optional[Tensor] = None
+
+
+VideoIds = Union[Tensor, Sequence, np.ndarray, ClipGroups]
 
 _ALLOWED = dict(
     mode=('ccl', 'euc', 'err'),
@@ -24,6 +41,36 @@ _ALLOWED = dict(
 # Elements of the scores that one side of a chunk of pairs gathers (64 MiB in
 # float32). A video of 500 clips and 101 classes still fits into one chunk.
 _MAX_GATHERED = 2**24
+
+
+def clip_groups(video_ids: VideoIds) -> ClipGroups:
+    """Group clips by video, once for several losses or a compiled one.
+
+    The losses take the result for ``video_ids``. Which clips pair with which
+    depends on the values of the ids, which a compiled graph may not look at,
+    so a compiled loss needs it:
+
+    Args:
+        video_ids (Tensor | sequence | ndarray): (M,) integers, equal for the
+            clips of one video, in any order.
+
+    Returns:
+        ClipGroups: On the CPU.
+
+    Raises:
+        TypeError: The ids are no integers.
+        ValueError: They are not of shape (M,), M at least 1.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.randn(3, 5, requires_grad=True)
+        >>> label = torch.tensor([1, 1, 4])
+        >>> loss = torch.compile(video_level_loss, fullgraph=True)
+        >>> terms = loss(logits, label, clip_groups([7, 7, 8]))
+        >>> (terms['loss_ce'] + terms['loss_ccl']).backward()
+    """
+    groups = _group_clips(video_ids)
+    return groups._replace(**_clip_pairs(groups))
 
 
 def consistent_constraint_loss(
@@ -61,7 +108,8 @@ def consistent_constraint_loss(
         video_ids (Tensor | sequence | ndarray, optional): (M,) integers,
             equal for the clips of one video, in any order. They are read on
             the CPU; ids on a GPU cost a synchronisation. None takes the
-            batch as one video and compares the labels on the host.
+            batch as one video and compares the labels on the host. Under
+            ``torch.compile(fullgraph=True)``: a :func:`clip_groups`.
         mode (str): ``'ccl'``, ``'euc'`` or ``'err'``.
         score (str): Measure distances between ``'prob'`` (softmax) or
             ``'logit'`` vectors.
@@ -98,13 +146,13 @@ def consistent_constraint_loss(
         detach_target=detach_target,
     )
     label = _check_batch(cls_score, label)
-    video_index, counts = _group_clips(video_ids, label)
-    num_videos = len(counts)
+    groups = _groups_of(video_ids, label)
+    num_videos = len(groups.counts)
 
     with torch.autocast(cls_score.device.type, enabled=False):
         logits = _full_precision(cls_score)
         scores = logits.softmax(dim=1) if score == 'prob' else logits
-        video = _send(video_index, scores.device)
+        video = _send(groups.video, scores.device)
         # Zero, but it lets NaN through and ties the loss to the graph also
         # where no distance is taken: DDP wants a gradient on every rank.
         loss = (scores * 0).sum()
@@ -117,24 +165,26 @@ def consistent_constraint_loss(
             num_right = scores.new_zeros(num_videos)
             num_right = num_right.index_add(0, video, right)
         if mode != 'err':
-            weight = np.full(num_videos, 1 / num_videos)
+            counts = groups.counts.double()
+            weight = torch.full_like(counts, 1 / num_videos)
             if reduction == 'mean':
-                weight /= np.maximum(counts * (counts - 1) / 2, 1)
+                weight = weight / (counts * (counts - 1) / 2).clamp(min=1)
             weight = _send(weight, scores.device, scores.dtype)
             if mode == 'ccl':
                 weight = weight * (num_right == 0)
-            first, second = _clip_pairs(video_index, counts)
+            if groups.first is None:
+                groups = groups._replace(**_clip_pairs(groups))
             loss = loss + _sum_over_pairs(
                 scores,
-                _send(first, scores.device),
-                _send(second, scores.device),
+                _send(groups.first, scores.device),
+                _send(groups.second, scores.device),
                 weight.index_select(0, video),
                 distance,
             )
         if mode != 'euc':
             weight = (num_right > 0).to(scores.dtype) / num_videos
             if reduction == 'mean':
-                size = _send(counts, scores.device, scores.dtype)
+                size = _send(groups.counts, scores.device, scores.dtype)
                 weight = weight / (size - num_right).clamp(min=1)
             target = _mean_of_right(scores, right, num_right, video)
             if detach_target:
@@ -178,7 +228,7 @@ def video_level_loss(
     """
     _check_alpha(alpha)
     label = _check_batch(cls_score, label)
-    video_index, counts = _group_clips(video_ids, label)
+    groups = _groups_of(video_ids, label)
 
     with torch.autocast(cls_score.device.type, enabled=False):
         logits = _full_precision(cls_score)
@@ -186,10 +236,13 @@ def video_level_loss(
             loss_ce = F.cross_entropy(logits, label, reduction='none')
         else:
             loss_ce = -(label * logits.log_softmax(dim=1)).sum(dim=1)
-        weight = 1 / (counts[video_index] * len(counts))
+        counts = groups.counts.double()
+        weight = 1 / (counts[groups.video] * len(counts))
         loss_ce = (loss_ce * _send(weight, logits.device, logits.dtype)).sum()
 
-    loss_ccl = ccl(cls_score, label, torch.from_numpy(video_index))
+    # A user's own `ccl` knows ids.
+    known = isinstance(video_ids, ClipGroups)
+    loss_ccl = ccl(cls_score, label, groups if known else groups.video)
     return dict(loss_ce=(1 - alpha) * loss_ce, loss_ccl=alpha * loss_ccl)
 
 
@@ -357,19 +410,14 @@ def _sum_over_pairs(
     return total
 
 
-def _clip_pairs(
-    video_index: np.ndarray, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _clip_pairs(groups: ClipGroups) -> dict[str, Tensor]:
     """Every pair of clips of the same video, once.
 
-    Args:
-        video_index (ndarray): Video of each clip, (M,) int64 in 0...V-1.
-        counts (ndarray): Clips a video, (V,) int64.
-
     Returns:
-        tuple[ndarray, ndarray]: Clip numbers, (P,) int64 each.
+        dict[str, Tensor]: Clip numbers ``first`` and ``second``, (P,) int64.
     """
-    order = np.argsort(video_index, kind='stable')
+    counts = groups.counts.cpu().numpy()
+    order = np.argsort(groups.video.cpu().numpy(), kind='stable')
     end = np.repeat(np.cumsum(counts), counts)
     position = np.arange(len(order))
     # With the clips sorted by video, a clip pairs with those after it.
@@ -377,46 +425,51 @@ def _clip_pairs(
     first = np.repeat(position, later)
     start = np.repeat(np.cumsum(later) - later, later)
     second = first + 1 + np.arange(len(first)) - start
-    return order[first], order[second]
+    pairs = dict(first=order[first], second=order[second])
+    return {name: torch.from_numpy(clips) for name, clips in pairs.items()}
 
 
-def _group_clips(
-    video_ids: Optional[VideoIds], label: Tensor
-) -> tuple[np.ndarray, np.ndarray]:
-    """Number the videos of a batch 0...V-1.
-
-    Returns:
-        tuple[ndarray, ndarray]: Video of each clip, (M,) int64, and clips a
-        video, (V,) int64.
-    """
+def _groups_of(video_ids: Optional[VideoIds], label: Tensor) -> ClipGroups:
+    """Groups of the clips of a batch; None takes them as one video."""
     if video_ids is None:
         _check_one_label(label)
-        ids = np.zeros(len(label), dtype=np.int64)
-    elif isinstance(video_ids, Tensor):
+        video_ids = np.zeros(len(label), dtype=np.int64)
+    if not isinstance(video_ids, ClipGroups):
+        video_ids = _group_clips(video_ids)
+    if len(video_ids.video) != len(label):
+        raise ValueError(
+            f'video_ids must have shape ({len(label)},), one id a clip, but '
+            f'got ({len(video_ids.video)},)'
+        )
+    return video_ids
+
+
+def _group_clips(video_ids: VideoIds) -> ClipGroups:
+    """Number the videos of a batch 0...V-1; no pairs yet."""
+    if isinstance(video_ids, Tensor):
         ids = video_ids.detach().cpu().numpy()
     else:
         ids = np.asarray(video_ids)
     if ids.dtype.kind not in 'iu':
         raise TypeError(f'video_ids must be integers, but got {ids.dtype}')
-    if ids.shape != (len(label),):
+    if ids.ndim != 1:
         raise ValueError(
-            f'video_ids must have shape ({len(label)},), one id a clip, but '
-            f'got {ids.shape}'
+            f'video_ids must have shape (M,), one id a clip, but got '
+            f'{ids.shape}'
         )
-    _, video_index, counts = np.unique(
-        ids, return_inverse=True, return_counts=True
-    )
-    return video_index, counts
+    _, video, counts = np.unique(ids, return_inverse=True, return_counts=True)
+    return ClipGroups(torch.from_numpy(video), torch.from_numpy(counts))
 
 
 def _send(
-    array: np.ndarray,
+    tensor: Tensor,
     device: torch.device,
     dtype: Optional[torch.dtype] = None,
 ) -> Tensor:
-    """Array to tensor on ``device`` without waiting for the device."""
-    tensor = torch.from_numpy(array).to(dtype=dtype)
-    if device.type == 'cuda':
+    """``tensor`` on ``device`` without waiting for the device."""
+    tensor = tensor.to(dtype=dtype or tensor.dtype)
+    waits = tensor.device.type == 'cpu' and device.type == 'cuda'
+    if waits and not torch.compiler.is_compiling():
         # From pageable memory even a non-blocking copy may wait.
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
@@ -452,8 +505,9 @@ def _check_batch(cls_score: Tensor, label: Tensor) -> Tensor:
         )
     if soft:
         return label.to(cls_score.device, non_blocking=True)
-    # On a GPU the check would wait for it; there, cross_entropy asserts.
-    if label.device.type == 'cpu':
+    # On a GPU the check would wait for it; there, cross_entropy asserts. A
+    # compiled graph has no values to look at.
+    if label.device.type == 'cpu' and not torch.compiler.is_compiling():
         for value in (int(label.min()), int(label.max())):
             if not 0 <= value < num_classes:
                 raise ValueError(

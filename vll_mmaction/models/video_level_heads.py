@@ -78,8 +78,9 @@ class VideoLevelHeadMixin:
             ``top{k}_acc``, the share of clips, if labels are hard.
 
         Raises:
-            ValueError: A sample has several labels or no ``video_id``, or
-                the rows cannot be dealt to the samples.
+            ValueError: A sample has several labels or no ``video_id``, the
+                rows cannot be dealt to the samples, or the clips of a video
+                differ in their soft labels.
         """
         views = _views_a_sample(cls_scores, data_samples)
         labels = _stack_labels(data_samples)
@@ -87,11 +88,12 @@ class VideoLevelHeadMixin:
         labels = labels.repeat_interleave(views, dim=0)
 
         losses = dict()
-        if labels.dim() == 1:
+        soft = labels.dim() == 2
+        if not soft:
             losses.update(_top_k_accuracy(cls_scores, labels, self.topk))
         if self.label_smooth_eps != 0:
             num_classes = cls_scores.shape[1]
-            if labels.dim() == 1:
+            if not soft:
                 labels = F.one_hot(labels, num_classes)
             labels = (
                 1 - self.label_smooth_eps
@@ -101,6 +103,8 @@ class VideoLevelHeadMixin:
         if 'video_ids' in inspect.signature(self.loss_cls.forward).parameters:
             video_ids = self._video_ids(data_samples)
             kwargs['video_ids'] = video_ids.repeat_interleave(views)
+            if soft:
+                _check_blended(kwargs['video_ids'], labels)
         loss_cls = self.loss_cls(cls_scores, labels, **kwargs)
         if isinstance(loss_cls, dict):
             losses.update(loss_cls)
@@ -138,7 +142,7 @@ class VideoLevelHeadMixin:
         cls_scores = cls_scores.float()
         probs = cls_scores.softmax(dim=1).split(views)
         for data_sample, clip_scores in zip(data_samples, probs):
-            num_clips = data_sample.metainfo.get('num_clips', views)
+            num_clips = data_sample.get('num_clips', views)
             clip_scores = _group_by_clip(clip_scores, num_clips)
             data_sample.set_field(clip_scores, 'clip_scores')
         return super().predict_by_feat(cls_scores, data_samples)
@@ -162,7 +166,8 @@ class VideoLevelHeadMixin:
 
     def _video_ids(self, data_samples: Sequence[ActionDataSample]) -> Tensor:
         """Video of each sample, (N,) int64, on the CPU."""
-        ids = [x.metainfo.get('video_id') for x in data_samples]
+        # Not `metainfo`, which copies all of it, deeply.
+        ids = [x.get('video_id') for x in data_samples]
         for video_id in ids:
             if not isinstance(video_id, (int, np.integer)):
                 raise ValueError(
@@ -187,7 +192,7 @@ def _views_a_sample(cls_scores: Tensor, data_samples: Sequence) -> int:
 
 def _check_equal_clips(data_samples: Sequence[ActionDataSample]) -> None:
     """Refuse a test batch of ragged videos, which stock pads silently."""
-    counts = {x.metainfo.get('num_clips') for x in data_samples}
+    counts = {x.get('num_clips') for x in data_samples}
     if len(counts) > 1:
         raise ValueError(
             f'a batch holds videos of {sorted(counts, key=str)} clips: '
@@ -206,6 +211,22 @@ def _stack_labels(data_samples: Sequence[ActionDataSample]) -> Tensor:
             f'{labels.shape[1]} (multi-class labels are not supported)'
         )
     return labels.squeeze(1)
+
+
+def _check_blended(video_ids: Tensor, labels: Tensor) -> None:
+    """Refuse clips that Mixup or CutMix made of several videos.
+
+    With soft labels on a GPU this waits for it; hard labels cost nothing.
+    """
+    _, first, video = np.unique(
+        video_ids.numpy(), return_index=True, return_inverse=True
+    )
+    if not torch.equal(labels, labels[torch.from_numpy(first[video])]):
+        raise ValueError(
+            'clips of one video have different soft labels. Mixup and CutMix '
+            'blend clips of different videos, which a video-level loss would '
+            'compare as one: remove `blending` from the data_preprocessor'
+        )
 
 
 def _group_by_clip(scores: Tensor, num_clips: int) -> Tensor:

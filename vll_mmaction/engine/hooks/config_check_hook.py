@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
 from vll_mmaction.datasets import (
-    VideoClipDataset,
+    ClipDatasetMixin,
     VideoGroupedBatchSampler,
     VideoGroupedSampler,
 )
@@ -87,9 +87,9 @@ def _check_head(head: BaseHead, loader) -> None:
         )
 
 
-def _clip_datasets(dataset) -> Iterator[VideoClipDataset]:
+def _clip_datasets(dataset) -> Iterator[ClipDatasetMixin]:
     """The clip datasets inside wrappers."""
-    if isinstance(dataset, VideoClipDataset):
+    if isinstance(dataset, ClipDatasetMixin):
         yield dataset
         return
     # _SlicedDataset, RepeatDataset, ConcatDataset

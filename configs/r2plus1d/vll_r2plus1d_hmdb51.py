@@ -1,0 +1,16 @@
+# Video-level fine-tuning of R(2+1)D-34 on HMDB51, from Kinetics-400.
+_base_ = [
+    '../_base_/models/vll_r2plus1d_r34.py',
+    '../_base_/datasets/hmdb51_224.py',
+    '../_base_/schedules/finetune_sgd.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(cls_head=dict(num_classes=51))
+# Stock trains at 0.01 with 64 clips a step.
+optim_wrapper = dict(optimizer=dict(lr=0.0025))
+load_from = (
+    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
+    'r2plus1d/r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb/'
+    'r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb_20220812-47cfe041.pth'
+)

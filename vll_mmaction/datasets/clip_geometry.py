@@ -1,0 +1,195 @@
+"""What stock Resize, crops and Flip do to the frames of a clip.
+
+Stock transforms run once on all frames of a clip. A reader that writes each
+frame as it comes needs to know beforehand what they will do: they are run
+without frames, which makes them draw and set the same shapes and boxes.
+"""
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Optional, Union
+
+import cv2
+import mmcv
+import numpy as np
+from mmaction.datasets.transforms import (
+    Flip,
+    RandomCrop,
+    RandomRescale,
+    Resize,
+)
+from mmaction.registry import TRANSFORMS
+
+RESIZES = (Resize, RandomRescale)
+# Of RandomCrop: CenterCrop, RandomResizedCrop, MultiScaleCrop.
+KNOWN = (*RESIZES, RandomCrop, Flip)
+FLIP_CODES = dict(horizontal=1, vertical=0)
+
+
+def build_geometry(
+    transforms: Sequence[Union[dict, Callable]],
+) -> list[Callable]:
+    """Build stock transforms, checking that :class:`ClipGeometry` knows them.
+
+    Args:
+        transforms (Sequence[dict | Callable]): Transforms or their configs.
+
+    Returns:
+        list[Callable]: The transforms.
+
+    Raises:
+        ValueError: One is unknown here, or lazy.
+    """
+    built = []
+    for transform in transforms:
+        if isinstance(transform, dict):
+            transform = TRANSFORMS.build(transform)
+        if not isinstance(transform, KNOWN) or getattr(
+            transform, 'lazy', False
+        ):
+            raise ValueError(
+                f'{transform} cannot be done while reading. Those that can '
+                'are Resize, RandomRescale, RandomCrop, CenterCrop, '
+                'RandomResizedCrop, MultiScaleCrop and Flip, not lazy; put '
+                'others behind the reader in the pipeline.'
+            )
+        built.append(transform)
+    return built
+
+
+class ClipGeometry:
+    """What is done to each frame of a clip. Making one draws.
+
+    Args:
+        transforms (Sequence[Callable]): See :func:`build_geometry`.
+        results (dict): Result dict without ``imgs``; ``img_shape`` is the
+            (height, width) of the frames.
+    """
+
+    def __init__(self, transforms: Sequence[Callable], results: dict) -> None:
+        state = copy.copy(results)
+        self.steps: list[tuple[str, tuple]] = []
+        for transform in transforms:
+            state = transform(state)
+            if isinstance(transform, RESIZES):
+                height, width = state['img_shape']
+                size = (int(width), int(height))
+                self._add('resize', size, transform.interpolation)
+            elif isinstance(transform, Flip):
+                if state['flip']:
+                    self._add('flip', FLIP_CODES[transform.direction])
+            else:
+                self._add('crop', *map(int, state['crop_bbox']))
+        self._corner = self._needed_corner(results['img_shape'])
+        self.shape = tuple(int(side) for side in state['img_shape'])
+        """tuple[int, int]: Height and width of what comes out."""
+        self.updates = {
+            key: value
+            for key, value in state.items()
+            if key not in results or value is not results[key]
+        }
+        """dict: Keys that the transforms set in the result dict."""
+
+    def _add(self, kind: str, *args) -> None:
+        self.steps.append((kind, args))
+
+    def _needed_corner(self, frame_shape: tuple[int, int]) -> Optional[tuple]:
+        """Part of a frame that Resize must see if a crop follows, or None."""
+        if [kind for kind, _ in self.steps[:2]] != ['resize', 'crop']:
+            return None
+        (_, (size, interpolation)), (_, (_, _, right, bottom)) = self.steps[:2]
+        if interpolation != 'bilinear':
+            return None
+        source = int(frame_shape[1]), int(frame_shape[0])
+        if not _corner_is_exact(source, size):
+            return None
+        return needed_corner(source, size, right, bottom)
+
+    def apply(
+        self, frame: np.ndarray, resized: Optional[dict] = None
+    ) -> np.ndarray:
+        """Resize, crop and flip a frame.
+
+        Args:
+            frame (np.ndarray): (H, W, C) uint8.
+            resized (dict, optional): What the frame was resized to already,
+                shared by the clips that hold it. None if this is the only
+                one: then only what the crop needs is resized.
+
+        Returns:
+            np.ndarray: (*shape, C) uint8, perhaps a view.
+        """
+        image, steps = frame, self.steps
+        if steps and steps[0][0] == 'resize':
+            _, (size, interpolation) = steps[0]
+            steps = steps[1:]
+            if resized is not None:
+                if (size, interpolation) not in resized:
+                    resized[size, interpolation] = mmcv.imresize(
+                        frame, size, interpolation=interpolation
+                    )
+                image = resized[size, interpolation]
+            elif self._corner:
+                rows, columns, scales = self._corner
+                image = _resize_by(frame[:rows, :columns], scales)
+            else:
+                image = mmcv.imresize(frame, size, interpolation=interpolation)
+        for kind, args in steps:
+            if kind == 'resize':
+                image = mmcv.imresize(image, args[0], interpolation=args[1])
+            elif kind == 'crop':
+                left, top, right, bottom = args
+                image = image[top:bottom, left:right]
+            else:
+                image = cv2.flip(image, *args)
+        return image
+
+
+def needed_corner(
+    source: tuple[int, int], size: tuple[int, int], right: int, bottom: int
+) -> tuple[int, int, tuple[float, float]]:
+    """Top left part of a frame that gives that part of the resized frame.
+
+    Args:
+        source (tuple[int, int]): Width and height of the frame.
+        size (tuple[int, int]): Width and height to resize it to.
+        right (int): Columns needed of the resized frame.
+        bottom (int): Rows needed of it.
+
+    Returns:
+        tuple: Rows and columns of the frame, and the scales (x, y).
+    """
+    scales = size[0] / source[0], size[1] / source[1]
+    # A pixel more than needed: where the source ends the last is repeated.
+    columns = min(source[0], math.ceil((right + 1) / scales[0]) + 1)
+    rows = min(source[1], math.ceil((bottom + 1) / scales[1]) + 1)
+    return rows, columns, scales
+
+
+def _resize_by(image: np.ndarray, scales: tuple[float, float]) -> np.ndarray:
+    """What ``mmcv.imresize`` does for a whole frame, at a given scale."""
+    return cv2.resize(
+        image,
+        None,
+        fx=scales[0],
+        fy=scales[1],
+        interpolation=cv2.INTER_LINEAR,
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _corner_is_exact(source: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Try on noise whether this build of OpenCV resizes parts as the whole."""
+    noise = np.random.default_rng(0).integers(
+        0, 256, (source[1], source[0], 3), dtype=np.uint8
+    )
+    whole = mmcv.imresize(noise, size, interpolation='bilinear')
+    for share in (0.6, 0.8, 1):
+        right, bottom = (math.ceil(share * side) for side in size)
+        rows, columns, scales = needed_corner(source, size, right, bottom)
+        part = _resize_by(noise[:rows, :columns], scales)
+        if not np.array_equal(part[:bottom, :right], whole[:bottom, :right]):
+            return False
+    return True
