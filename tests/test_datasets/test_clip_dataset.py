@@ -8,6 +8,7 @@ import torch
 from mmaction.datasets.transforms import DecordInit
 from mmaction.registry import DATASETS
 from mmengine.dataset import pseudo_collate
+from mmengine.fileio import BaseStorageBackend, FileClient
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 from video_files import read_video, write_dataset, write_video
@@ -306,6 +307,44 @@ def test_other_wrappers_are_refused_by_name(folder):
         loader([1, 2, 3])
 
 
+def test_videos_in_other_storage(folder, tmp_path):
+    """backend_args pass through, and frames are counted through them."""
+
+    class Memory(BaseStorageBackend):
+        files = {
+            f'far://videos/{k}.avi': (folder / f'videos/{k}.avi').read_bytes()
+            for k in range(5)
+        }
+
+        def get(self, filepath):
+            return self.files[filepath]
+
+        def get_text(self, filepath):
+            return self.get(filepath).decode()
+
+    FileClient.register_backend('memory_of_test', Memory, force=True)
+    lines = ''.join(f'{k}.avi {k % 3}\n' for k in range(5))
+    (tmp_path / 'ann.txt').write_text(lines)
+    far = VideoClipDataset(
+        ann_file=str(tmp_path / 'ann.txt'),
+        data_prefix=dict(video='far://videos'),
+        pipeline=[
+            dict(type='DecordInit', io_backend='memory_of_test'),
+            *READ[1:],
+            *PACK,
+        ],
+    )
+    assert far.clip_counts.tolist() == COUNTS
+    near = make(folder)
+    for index in range(len(near)):
+        assert torch.equal(far[index]['inputs'], near[index]['inputs'])
+    Memory.files.pop('far://videos/3.avi')
+    (tmp_path / 'ann.txt.frame_index.jsonl').unlink()
+    far._fully_initialized = False
+    with pytest.raises(ValueError, match='line 4: far://videos/3.avi: Key'):
+        far.full_init()
+
+
 def test_survives_pickling(folder):
     dataset = pickle.loads(pickle.dumps(make(folder)))
     assert dataset.clip_counts.tolist() == COUNTS
@@ -357,6 +396,9 @@ def test_paths_with_spaces_and_signs(tmp_path):
 def test_refusals(folder, tmp_path):
     (tmp_path / 'ann.txt').write_text('\n')
     with pytest.raises(ValueError, match='ann.txt lists no videos'):
+        make(tmp_path)
+    (tmp_path / 'ann.txt').unlink()
+    with pytest.raises(FileNotFoundError, match='no annotation file .*ann'):
         make(tmp_path)
     with pytest.raises(ValueError, match='multi_class=True is not supported'):
         make(folder, multi_class=True, num_classes=3)

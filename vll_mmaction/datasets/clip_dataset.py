@@ -1,13 +1,18 @@
 """``VideoClipDataset``: a video dataset whose items are clips."""
 
 import os.path as osp
+from functools import partial
 from typing import Callable, Optional, Union
 
 from mmaction.datasets import VideoDataset
 from mmaction.registry import DATASETS
 
 from .clip_dataset_mixin import ClipDatasetMixin
-from .frame_index import default_index_path, load_or_build
+from .frame_index import (
+    count_by_transform,
+    default_index_path,
+    load_or_build,
+)
 
 
 @DATASETS.register_module()
@@ -64,7 +69,7 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         root = self.data_prefix.get('video') or ''
         path = self.frame_index or default_index_path(root, self.ann_file)
         videos = [info['filename'] for info in self.data_list]
-        index = load_or_build(videos, path, root)
+        index = load_or_build(videos, path, root, self._other_storage())
         usable, bad = [], []
         for info in self.data_list:
             entry = index[info['filename']]
@@ -78,3 +83,10 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         if bad:
             self._report_bad(bad, len(videos))
         return usable
+
+    def _other_storage(self) -> Optional[Callable]:
+        """How to count frames if the pipeline reads from other storage."""
+        for transform in self.pipeline.transforms:
+            if getattr(transform, 'io_backend', 'disk') != 'disk':
+                return partial(count_by_transform, transform)
+        return None

@@ -119,8 +119,16 @@ class ClipDatasetMixin:
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file, checking each line."""
+        try:
+            lines = list_from_file(self.ann_file)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f'There is no annotation file {self.ann_file}. Set ann_file '
+                'and data_root of the dataset, or make it: a line '
+                'path label a video.'
+            ) from None
         data_list = []
-        for number, line in enumerate(list_from_file(self.ann_file), 1):
+        for number, line in enumerate(lines, 1):
             if line.strip():
                 data_list.append(self._parse_line(line.strip(), number))
         if not data_list:

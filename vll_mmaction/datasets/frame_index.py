@@ -83,7 +83,7 @@ class FrameIndex:
     def _key(self, video: str) -> str:
         if self._prefix and video.startswith(self._prefix):
             return video[len(self._prefix) :]
-        return osp.abspath(video)
+        return video if '://' in video else osp.abspath(video)
 
     def _load(self) -> None:
         try:
@@ -140,7 +140,9 @@ class FrameIndex:
             if video not in self or self[video].stamp != _stamp(video)
         ]
 
-    def update(self, videos: Sequence[str]) -> None:
+    def update(
+        self, videos: Sequence[str], count: Optional[Callable] = None
+    ) -> None:
         """Count the frames of videos that are new or changed, and save.
 
         What was counted so far is saved every half minute, so that a killed
@@ -148,16 +150,19 @@ class FrameIndex:
 
         Args:
             videos (Sequence[str]): Paths of videos.
+            count (Callable, optional): Counts them, as :func:`count_frames`,
+                which is the default.
         """
         todo = self.missing(videos)
         if not todo:
             return
+        counted = (count or count_frames)(todo)
         print_log(
             f'Counting the frames of {len(todo)} videos for {self.path}',
             logger='current',
         )
         saved = time.monotonic()
-        for video, entry in _with_progress(count_frames(todo), len(todo)):
+        for video, entry in _with_progress(counted, len(todo)):
             self._entries[self._key(video)] = entry
             if time.monotonic() - saved > SAVE_EVERY_SECONDS:
                 self.save()
@@ -299,6 +304,31 @@ def count_frames(
                 key.data.stop()
 
 
+def count_by_transform(
+    transform: Callable[[dict], dict], videos: Sequence[str]
+) -> Iterator[tuple[str, VideoEntry]]:
+    """Count the frames of videos in other storage by what will read them.
+
+    Without a subprocess a decoder that crashes ends the run. Such videos have
+    no size and time here, so that changes go unnoticed.
+
+    Args:
+        transform (Callable): Sets ``total_frames`` from ``filename``, such as
+            ``DecordInit``.
+        videos (Sequence[str]): Paths of videos, as the transform takes them.
+
+    Yields:
+        tuple[str, VideoEntry]: A video and what was found.
+    """
+    for video in videos:
+        try:
+            frames = int(transform(dict(filename=video))['total_frames'])
+            reason = '' if frames else 'it has no frames'
+        except Exception as error:
+            frames, reason = 0, f'{type(error).__name__}: {error}'[:200]
+        yield video, VideoEntry(_stamp(video), frames, reason)
+
+
 def default_index_path(video_root: str, ann_file: str) -> str:
     """Where the index of a data set is kept unless the user names a place.
 
@@ -325,7 +355,10 @@ def default_index_path(video_root: str, ann_file: str) -> str:
 
 
 def load_or_build(
-    videos: Sequence[str], path: str, root: str = ''
+    videos: Sequence[str],
+    path: str,
+    root: str = '',
+    count: Optional[Callable] = None,
 ) -> FrameIndex:
     """The frame index of videos, brought up to date.
 
@@ -337,6 +370,7 @@ def load_or_build(
         videos (Sequence[str]): Paths of videos.
         path (str): The index file.
         root (str): Folder to which the paths in the file are relative.
+        count (Callable, optional): See :meth:`FrameIndex.update`.
 
     Returns:
         FrameIndex: Holds every one of ``videos``.
@@ -355,7 +389,7 @@ def load_or_build(
             'loader starts (MMEngine does so unless `lazy_init=True`).'
         )
     if int(os.environ.get('LOCAL_RANK') or 0) == 0:
-        index.update(videos)
+        index.update(videos, count)
         return index
     said = time.monotonic()
     while index.missing(videos):

@@ -1,0 +1,109 @@
+"""The benchmarks run, and their arithmetic is right. Nothing is timed here."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[2] / 'tools' / 'benchmarks'
+sys.path.append(str(FOLDER))
+balance = importlib.import_module('balance')
+common = importlib.import_module('bench_common')
+growth = importlib.import_module('growth')
+input_path = importlib.import_module('input_path')
+loss = importlib.import_module('loss')
+
+
+def test_markdown():
+    assert common.markdown(['a', 'b'], [['x', 0.12345], [3, 12345.6]]) == (
+        '| a | b |\n| --- | ---: |\n| x | 0.123 |\n| 3 | 12346 |'
+    )
+
+
+def test_interleaved_takes_turns():
+    turns = []
+    rivals = {name: lambda name=name: turns.append(name) for name in 'ab'}
+    seconds = common.interleaved(rivals, 2)
+    assert turns == list('ababab')
+    assert [len(taken) for taken in seconds.values()] == [2, 2]
+    assert common.ratio([2, 9, 4], [1, 3, 2]) == 2
+
+
+@pytest.mark.parametrize(
+    ('name', 'videos', 'clips', 'classes'),
+    [('ucf101', 9537, 107085, 101), ('hmdb51', 3570, 19667, 51)],
+)
+def test_real_lengths(name, videos, clips, classes):
+    data = balance.load(name)
+    assert len(data.counts) == len(data.groups) == videos
+    assert data.counts.sum() == clips
+    assert len(np.unique(data.labels)) == classes
+
+
+def test_balance_arithmetic():
+    assert balance.working(np.asarray([[2, 2], [4, 2]])) == 10 / 12
+    steps = np.asarray([[[0, 1], [2, 3]], [[4, 5], [6, 7]]])
+    counts = np.asarray([9, 1, 1, 1, 2, 2, 2, 2])
+    # 9 + 1 on one rank at best; 4 and 4.
+    assert balance.bound(counts, steps) == 20 / (2 * (10 + 4))
+    one = np.asarray([[[0], [1]], [[2], [3]]])
+    assert balance.bound(np.asarray([5, 1, 5, 1]), one) == 1
+    labels = np.asarray([0, 0, 0, 1, 2, 3, 4, 5])
+    assert balance.same_pairs(labels, steps) == 3 / 12
+
+
+def test_no_dealing_beats_the_bound():
+    counts = np.random.default_rng(0).geometric(0.1, 700)
+    for videos in (1, 4):
+        plain = balance.deal(counts, 4, videos, 0, balance=False)
+        ours = balance.deal(counts, 4, videos, 0)
+        shares = [balance.working(counts[x].sum(2)) for x in (plain, ours)]
+        assert shares[0] < shares[1] <= balance.bound(counts, plain)
+
+
+def test_input_path():
+    codecs = {'one': ('v.avi', 'mpeg4', 12, 0)}
+    rows = input_path.measure(1, 32, codecs)
+    names = [row[0] for row in rows]
+    assert {input_path.BASE, 'ours', input_path.LIMIT} <= set(names)
+    assert all(len(row) == 2 for row in rows)
+
+
+def test_loss():
+    assert loss.backbone_seconds_a_clip(1, 1, 32) > 0
+    rows = loss.measure(1, 1.0, batches=(1, 2))
+    assert [row[0] for row in rows] == [1, 2]
+    scores = torch.rand(6, 5).softmax(1)
+    torch.testing.assert_close(
+        loss.pdist_loop(scores, [3, 1, 2]), loss.double_loop(scores, [3, 1, 2])
+    )
+
+
+def test_growth():
+    found = growth.measure(300)
+    assert found['clips'] > 300
+    assert growth.parse_line('said\na=1 b=2.5\n') == dict(a=1, b=2.5)
+    assert growth.count_frames_seconds(1) > 0
+
+
+@pytest.mark.parametrize('tool', [balance, growth, input_path, loss])
+def test_they_say_what_they_do(tool, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [tool.__name__, '--help'])
+    with pytest.raises(SystemExit) as end:
+        tool.main()
+    assert end.value.code == 0
+    assert '--quick' in capsys.readouterr().out
+
+
+def test_balance_prints_its_tables(monkeypatch, capsys):
+    monkeypatch.setattr(balance, 'RANKS', (2,))
+    monkeypatch.setattr(balance, 'WINDOWS', (200,))
+    arguments = ['balance', '--epochs', '1', '--videos', '1000']
+    monkeypatch.setattr(sys, 'argv', arguments)
+    balance.main()
+    out = capsys.readouterr().out
+    assert 'ucf101, 9537 training videos' in out
+    assert '| 8 x 2 |' in out and '| 1,000 videos, 8 a rank |' in out

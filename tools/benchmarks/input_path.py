@@ -1,0 +1,227 @@
+#!/usr/bin/env python
+"""How much processor time it takes to read the clips of a video.
+
+Per codec: all clips of a video of 320x240, 16 frames each, resized, cropped
+at random and flipped, to contiguous uint8 of 112x112, of which a batch can be
+stacked. The rivals take turns, and a figure is the median of the ratios of
+the rounds, so that a noisy machine does little harm. Needs PyAV, which
+encodes the videos.
+
+- stock, a clip at a time: MMAction2's transforms with decord, the video
+  opened and decoded for each clip on its own, as clip-level training does.
+- stock, one pass: the same transforms on all clips at once.
+- decord in VideoClipDataset: stock reading, a crop of its own for each clip.
+- ours: VideoReaderInit and ReadVideoClips in VideoClipDataset.
+- ours, a clip at a time: the same where each clip is read on its own.
+- codec alone: OpenCV decodes every frame and converts none; no reader that
+  uses this decoder can be faster.
+
+torchvision's VideoClips and PyTorchVideo's clip sampler take part where they
+are installed.
+
+Example::
+
+    python tools/benchmarks/input_path.py --quick
+"""
+
+import argparse
+import os
+import tempfile
+import warnings
+
+import cv2
+import numpy as np
+from bench_common import encode_video, interleaved, machine, markdown, ratio
+
+import vll_mmaction  # noqa: F401  (before the first import of mmaction)
+
+CODECS = {
+    'XviD, key frame every 12': ('12.avi', 'mpeg4', 12, 0),
+    'XviD, every 250, B-frames': ('250.avi', 'mpeg4', 250, 2),
+    'H.264, every 250, B-frames': ('250.mp4', 'libx264', 250, 2),
+}
+BASE = 'stock, a clip at a time'
+LIMIT = 'codec alone'
+GEOMETRY = [
+    dict(type='Resize', scale=(-1, 128)),
+    dict(type='RandomCrop', size=112),
+    dict(type='Flip', flip_ratio=0.5),
+]
+SAMPLE = dict(type='SampleVideoClips', clip_len=16)
+PACK = [
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+STOCK = [
+    dict(type='DecordInit'),
+    SAMPLE,
+    dict(type='DecordDecode'),
+    *GEOMETRY,
+    *PACK,
+]
+OURS = [
+    dict(type='VideoReaderInit'),
+    SAMPLE,
+    dict(type='ReadVideoClips', transforms=GEOMETRY),
+    *PACK,
+]
+
+
+def rivals(path: str, ann_file: str) -> dict:
+    """Ways of reading all clips of a video.
+
+    Args:
+        path (str): The video.
+        ann_file (str): File to write the annotation of it to.
+
+    Returns:
+        dict[str, Callable]: Name and way.
+    """
+    from mmengine.dataset import Compose
+
+    from vll_mmaction.datasets import ClipBatch, VideoClipDataset
+
+    with open(ann_file, 'w', encoding='utf-8') as file:
+        print(path, 0, file=file)
+    ours = VideoClipDataset(ann_file, OURS)
+    decord = VideoClipDataset(ann_file, STOCK)
+    stock = Compose(STOCK)
+    clips = range(len(ours))
+
+    def stock_read(chosen) -> None:
+        packed = stock(
+            dict(
+                filename=path,
+                label=0,
+                modality='RGB',
+                start_index=0,
+                clip_ids=np.asarray(chosen),
+            )
+        )
+        packed['inputs'].contiguous()
+
+    def codec_alone() -> None:
+        capture = cv2.VideoCapture(
+            path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
+        )
+        while capture.grab():
+            pass
+
+    key = (0, 0)
+    found = {
+        BASE: lambda: [stock_read([clip]) for clip in clips],
+        'stock, one pass': lambda: stock_read(clips),
+        'decord in VideoClipDataset': lambda: decord.__getitems__(
+            ClipBatch(clips, key)
+        ),
+        'ours': lambda: ours.__getitems__(ClipBatch(clips, key)),
+        'ours, a clip at a time': lambda: [
+            ours.__getitems__(ClipBatch([clip], key)) for clip in clips
+        ],
+        LIMIT: codec_alone,
+    }
+    found.update(other_packages(path, len(clips)))
+    return found
+
+
+def other_packages(path: str, num_clips: int) -> dict:
+    """The same by torchvision and PyTorchVideo, where they are installed."""
+    import torch
+
+    found = {}
+    try:
+        from torchvision.datasets.video_utils import VideoClips
+    except (ImportError, RuntimeError):  # built for another PyTorch
+        return found
+    videos = VideoClips([path], 16, 16)
+
+    def transform(frames: torch.Tensor) -> torch.Tensor:
+        """(T, H, W, C) uint8 to (C, T, 112, 112) uint8."""
+        frames = frames.permute(0, 3, 1, 2).float()
+        height, width = frames.shape[-2:]
+        size = (128, round(width * 128 / height))
+        frames = torch.nn.functional.interpolate(frames, size, mode='bilinear')
+        top = np.random.randint(size[0] - 112)
+        left = np.random.randint(size[1] - 112)
+        frames = frames[..., top : top + 112, left : left + 112]
+        return frames.permute(1, 0, 2, 3).round().byte()
+
+    found['torchvision VideoClips'] = lambda: [
+        transform(videos.get_clip(clip)[0]) for clip in range(num_clips)
+    ]
+    try:
+        from pytorchvideo.data.encoded_video import EncodedVideo
+    except (ImportError, RuntimeError):  # built for another PyTorch
+        return found
+
+    def pytorchvideo() -> None:
+        for clip in range(num_clips):
+            video = EncodedVideo.from_path(path, decode_audio=False)
+            start = clip * 16 / 25
+            frames = video.get_clip(start, start + 16 / 25)['video']
+            transform(frames.permute(1, 2, 3, 0))
+            video.close()
+
+    found['PyTorchVideo, a clip at a time'] = pytorchvideo
+    return found
+
+
+def measure(rounds: int, num_frames: int, codecs=CODECS) -> list[list]:
+    """Rows of the table: a rival, and its speed and share of the limit.
+
+    Args:
+        rounds (int): Times that each rival is measured.
+        num_frames (int): Length of the videos.
+        codecs (dict): Name of a column, and what to encode.
+
+    Returns:
+        list[list]: Name, then for each codec how many times as fast as the
+        stock pipeline a clip at a time.
+    """
+    speeds: dict[str, list] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for ending, codec, distance, b_frames in codecs.values():
+            path = encode_video(
+                os.path.join(folder, ending),
+                codec,
+                num_frames,
+                key_frame_every=distance,
+                b_frames=b_frames,
+            )
+            ways = rivals(path, os.path.join(folder, 'ann.txt'))
+            seconds = interleaved(ways, rounds)
+            for name, taken in seconds.items():
+                share = ratio(seconds[LIMIT], taken)
+                speed = ratio(seconds[BASE], taken)
+                speeds.setdefault(name, []).append(
+                    f'{speed:.2f} ({share:.2f})'
+                )
+    return [[name, *found] for name, found in speeds.items()]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--quick', action='store_true', help='a minute')
+    parser.add_argument('--rounds', type=int, help='times each is measured')
+    parser.add_argument('--frames', type=int, default=250, help='a video')
+    args = parser.parse_args()
+    warnings.simplefilter('ignore')
+    cv2.setNumThreads(0)
+    import torch
+    from mmengine.registry import init_default_scope
+
+    torch.set_num_threads(1)
+    init_default_scope('mmaction')
+    rounds = args.rounds or (3 if args.quick else 11)
+    rows = measure(rounds, args.frames)
+    print(machine())
+    print(
+        f'Videos of {args.frames} frames, medians of {rounds} rounds: speed '
+        'by processor time (share of the codec alone)\n'
+    )
+    print(markdown(['reading', *CODECS], rows))
+
+
+if __name__ == '__main__':
+    main()

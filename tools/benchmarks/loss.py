@@ -1,0 +1,172 @@
+#!/usr/bin/env python
+"""What the video-level loss costs beside the backbone, on one CPU thread.
+
+Forward and backward of VideoLevelLoss on random scores of 101 classes, in
+videos with the clip counts of UCF101, as a share of forward and backward of
+C3D-lite on as many clips (timed on a few clips, since its time is
+proportional to their number); and how many times as long the pairs take by
+a loop over videos with ``F.pdist`` and by a double loop over clips.
+
+Example::
+
+    python tools/benchmarks/loss.py --quick
+"""
+
+import argparse
+import warnings
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from balance import load
+from bench_common import interleaved, machine, markdown, ratio
+
+from vll_mmaction.models import (
+    C3DLite,
+    ConsistentConstraintLoss,
+    VideoLevelLoss,
+)
+
+NUM_CLASSES = 101
+BATCHES = (1, 2, 8, 64)
+# Beyond that the double loop takes minutes.
+MOST_PAIRS_LOOPED = 3000
+
+
+def backbone_seconds_a_clip(clips: int, rounds: int, size: int) -> float:
+    """Processor time of forward and backward of C3D-lite, a clip.
+
+    Args:
+        clips (int): Clips to time it on.
+        rounds (int): Times it is measured.
+        size (int): Height and width of the clips.
+
+    Returns:
+        float: Seconds.
+    """
+    model = C3DLite(input_size=(16, size, size))
+    inputs = torch.randn(clips, 3, 16, size, size)
+
+    def step() -> None:
+        model.zero_grad()
+        model(inputs).sum().backward()
+
+    return float(np.median(interleaved({'': step}, rounds)['']) / clips)
+
+
+def pdist_loop(scores: torch.Tensor, counts: list[int]) -> torch.Tensor:
+    """Eq. 4 by a loop over the videos.
+
+    Args:
+        scores (torch.Tensor): (M, K) probabilities, video by video.
+        counts (list[int]): Clips of each video, adding up to M.
+
+    Returns:
+        torch.Tensor: Scalar.
+    """
+    terms = [
+        F.pdist(part).mean() if len(part) > 1 else part.sum() * 0
+        for part in scores.split(counts)
+    ]
+    return torch.stack(terms).mean()
+
+
+def double_loop(scores: torch.Tensor, counts: list[int]) -> torch.Tensor:
+    """Eq. 4 as it is written, see :func:`pdist_loop`."""
+    terms = []
+    for part in scores.split(counts):
+        distances = [
+            torch.linalg.vector_norm(part[k] - part[j])
+            for j in range(len(part))
+            for k in range(j)
+        ]
+        terms.append(
+            torch.stack(distances).mean() if distances else part.sum() * 0
+        )
+    return torch.stack(terms).mean()
+
+
+def measure(rounds: int, seconds_a_clip: float, batches=BATCHES) -> list[list]:
+    """Rows of the table, one for each number of videos a batch.
+
+    Args:
+        rounds (int): Times each is measured.
+        seconds_a_clip (float): The backbone's.
+        batches (Sequence[int]): Numbers of videos.
+
+    Returns:
+        list[list]: Videos, clips, milliseconds of the loss, its share of the
+        backbone's time, times of the two loops as multiples of ours.
+    """
+    all_counts = load('ucf101').counts
+    rows = []
+    for videos in batches:
+        rng = np.random.default_rng(0)
+        counts = rng.choice(all_counts, videos).tolist()
+        ids = torch.arange(videos).repeat_interleave(torch.tensor(counts))
+        logits = torch.randn(len(ids), NUM_CLASSES, requires_grad=True)
+        label = torch.randint(NUM_CLASSES, (videos,))[ids]
+        whole = VideoLevelLoss()
+        pairs = ConsistentConstraintLoss(mode='euc')
+
+        def vll(whole=whole, logits=logits, label=label, ids=ids) -> None:
+            sum(whole(logits, label, ids).values()).backward()
+
+        def ours(pairs=pairs, logits=logits, label=label, ids=ids) -> None:
+            pairs(logits, label, ids).backward()
+
+        def looped(loop, logits=logits, counts=counts) -> None:
+            loop(logits.softmax(1), counts).backward()
+
+        ways = {
+            'VLL': vll,
+            'ours': ours,
+            'pdist': lambda looped=looped: looped(pdist_loop),
+        }
+        if sum(n * (n - 1) // 2 for n in counts) <= MOST_PAIRS_LOOPED:
+            ways['double'] = lambda looped=looped: looped(double_loop)
+        torch.testing.assert_close(
+            pairs(logits, label, ids), pdist_loop(logits.softmax(1), counts)
+        )
+        taken = interleaved(ways, rounds)
+        own = float(np.median(taken['VLL']))
+        rows.append(
+            [
+                videos,
+                len(ids),
+                1000 * own,
+                f'{100 * own / (seconds_a_clip * len(ids)):.3f}%',
+                f'{ratio(taken["pdist"], taken["ours"]):.2f}',
+                f'{ratio(taken["double"], taken["ours"]):.1f}'
+                if 'double' in taken
+                else '-',
+            ]
+        )
+    return rows
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--quick', action='store_true', help='a minute')
+    args = parser.parse_args()
+    warnings.simplefilter('ignore')
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    seconds = backbone_seconds_a_clip(2, 2 if args.quick else 7, 112)
+    rows = measure(7 if args.quick else 31, seconds)
+    print(machine())
+    print(f'C3D-lite, forward and backward: {seconds:.2f} s a clip\n')
+    header = [
+        'videos a batch',
+        'clips',
+        'VideoLevelLoss, ms',
+        'of the backbone',
+        'pdist loop / ours',
+        'double loop / ours',
+    ]
+    print(markdown(header, rows))
+
+
+if __name__ == '__main__':
+    main()
