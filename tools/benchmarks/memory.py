@@ -22,6 +22,7 @@ import sys
 import time
 
 import torch
+from bench_common import machine, markdown, ratio
 from mmaction.registry import MODELS
 from mmaction.utils import register_all_modules
 
@@ -152,13 +153,16 @@ def main() -> None:
         return
     narrow, steps, rounds = (8, 1, 1) if args.quick else (1, 3, 3)
     counts = (4, 16) if args.quick else (4, 16, 48)
-    device = 'CUDA' if torch.cuda.is_available() else 'CPU'
-    print(
-        f'{device}, torch {torch.__version__}, {torch.get_num_threads()} '
-        f'threads; 1/{narrow} of the channels, chunks of {CHUNK} clips'
+    name = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else machine()
     )
-    print('\n| clips | way | MiB | time against plain | gradient |')
-    print('| ---: | --- | ---: | ---: | ---: |')
+    print(
+        f'{name}; {torch.get_num_threads()} threads, 1/{narrow} of the '
+        f'channels, chunks of {CHUNK} clips\n'
+    )
+    table = []
     for clips in counts:
         found = {way: [] for way in WAYS}
         for _ in range(rounds):
@@ -178,16 +182,14 @@ def main() -> None:
                     check=True,
                 )
                 found[way].append(json.loads(run.stdout.splitlines()[-1]))
+        plain = [row['seconds'] for row in found['plain']]
         for way, rows in found.items():
-            ratio = statistics.median(
-                row['seconds'] / plain['seconds']
-                for row, plain in zip(rows, found['plain'])
-            )
+            slower = ratio([row['seconds'] for row in rows], plain)
             mib = statistics.median(row['mib'] for row in rows)
-            print(
-                f'| {clips} | {way} | {mib:.0f} | {ratio:.2f} | '
-                f'{rows[0]["gradient"]:.6g} |'
-            )
+            cells = f'{mib:.0f}', f'{slower:.2f}', rows[0]['gradient']
+            table.append((clips, way, *cells[:2], f'{cells[2]:.6g}'))
+    header = 'clips', 'way', 'MiB', 'time against plain', 'gradient'
+    print(markdown(header, table))
 
 
 if __name__ == '__main__':

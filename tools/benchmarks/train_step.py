@@ -10,11 +10,11 @@ figures are medians of the rounds.
 import argparse
 import contextlib
 import logging
-import platform
 import statistics
 import time
 
 import torch
+from bench_common import machine, markdown, ratio
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmaction.utils import register_all_modules
@@ -177,7 +177,7 @@ def main() -> None:
     logging.disable(logging.INFO)
     cuda = torch.cuda.is_available()
     device = torch.device('cuda' if cuda else 'cpu')
-    name = torch.cuda.get_device_name() if cuda else platform.processor()
+    name = torch.cuda.get_device_name() if cuda else machine()
     torch.manual_seed(0)
     batch = make_batch(size['videos'], size['clips'])
     clips = len(batch['inputs'])
@@ -204,32 +204,29 @@ def main() -> None:
                 rounds[variant].append(parts)
 
     print(
-        f'{device.type} {name}, torch {torch.__version__}, '
-        f'{torch.get_num_threads()} threads; {clips} clips of '
+        f'{name}; {torch.get_num_threads()} threads, {clips} clips of '
         f'{size["videos"]} videos a step, 1/{size["channels"]} of the channels'
     )
-    print('\n| variant | clips/s | against fp32 | share of matmul peak |')
-    print('| --- | ---: | ---: | ---: |')
     totals = {v: [sum(p.values()) for p in r] for v, r in rounds.items()}
+    rows = []
     for variant, seconds in totals.items():
         median = statistics.median(seconds)
-        ratios = [a / b for a, b in zip(totals['fp32'], seconds)]
         dtype = VARIANTS[variant][0] or torch.float32
         share = flops / median / peak[dtype]
-        print(
-            f'| {variant} | {clips / median:.1f} | '
-            f'{statistics.median(ratios):.2f} | {share:.2f} |'
-        )
+        speed = ratio(totals['fp32'], seconds)
+        cells = f'{clips / median:.1f}', f'{speed:.2f}', f'{share:.2f}'
+        rows.append((variant, *cells))
+    header = 'variant', 'clips/s', 'against fp32', 'share of matmul peak'
+    print('\n' + markdown(header, rows))
     parts = list(rounds['fp32'][0])
-    print(f'\n| share of the step | {" | ".join(parts)} |')
-    print(f'| --- |{" ---: |" * len(parts)}')
+    rows = []
     for variant, measured in rounds.items():
         shares = [
             statistics.median(p[part] / sum(p.values()) for p in measured)
             for part in parts
         ]
-        cells = ' | '.join(f'{100 * share:.1f} %' for share in shares)
-        print(f'| {variant} | {cells} |')
+        rows.append((variant, *(f'{100 * share:.1f}%' for share in shares)))
+    print('\n' + markdown(('share of the step', *parts), rows))
 
 
 if __name__ == '__main__':
