@@ -97,7 +97,7 @@ def draw_curves(start: list, runs: dict, chance: float, out: Path) -> None:
         axis.axvline(epochs, color='0.85')
         axis.set(title=title, xlabel='epoch', ylim=(0, 1))
     axes[0].set_ylabel('accuracy')
-    axes[1].legend(loc='lower right', frameon=False, fontsize='small')
+    axes[0].legend(loc='upper left', frameon=False, fontsize='small')
     figure.savefig(out, dpi=120)
 
 
