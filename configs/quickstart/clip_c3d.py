@@ -49,6 +49,7 @@ model = dict(
         conv_channels=(8, 16, 32, 64, 64),
         fc_channels=128,
         input_size=(16, size, size),
+        channels_last=True,  # twice as fast on a CPU
     ),
     cls_head=dict(num_classes=num_classes, in_channels=128),
 )

@@ -99,6 +99,24 @@ def test_signal_survives_the_default_initialisation():
     assert 0.2 < out.square().mean().sqrt() < 5
 
 
+def test_channels_last_is_the_same_network():
+    options = dict(conv_channels=(4, 8, 8, 8, 8), fc_channels=16)
+    options['input_size'] = (8, 24, 20)
+    plain = C3DLite(**options).eval()
+    last = C3DLite(**options, channels_last=True).eval()
+    plain.init_weights()
+    last.load_state_dict(plain.state_dict())
+    assert last.conv2.weight.is_contiguous(
+        memory_format=torch.channels_last_3d
+    )
+    x = torch.randn(3, 3, 8, 24, 20)
+    torch.testing.assert_close(last(x), plain(x))
+    last(x).square().sum().backward()
+    plain(x).square().sum().backward()
+    for ours, theirs in zip(last.parameters(), plain.parameters()):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
 def test_it_learns_a_few_clips_by_heart():
     model = recognizer()
     model.init_weights()

@@ -87,7 +87,7 @@ def test_losses_of_the_rows():
             mode = loss.get('ccl', {}).get('mode', 'ccl')
             yield row, loss.alpha, mode
 
-    for table in ('table1', 'table1-scratch', 'generated'):
+    for table in ('table1', 'table1-scratch', 'generated-some'):
         found = [(alpha, mode) for _, alpha, mode in losses(table)]
         wanted = [(0, 'ccl'), (0.3, 'err'), (0.3, 'euc'), (0.3, 'ccl')]
         assert found == wanted
@@ -171,7 +171,7 @@ def test_steps_keep_their_videos_on_any_number_of_gpus(tmp_path):
 def test_gpus_that_rows_are_written_for():
     for table in TABLES:
         for row in table.rows:
-            if row.config and table.name != 'generated':
+            if row.config and not table.data_root:
                 assert gpus_of(find_config(row.config)) == row.gpus
 
 
@@ -252,6 +252,11 @@ def tools(monkeypatch):
     fake = FakeTools()
     monkeypatch.setattr(runs, '_start_tool', fake)
     return fake
+
+
+def collect(config, out):
+    row = Row('x', config.name)
+    return report.collect(row, Table('x', 'X', (row,)), out)
 
 
 def state_of(run):
@@ -354,6 +359,29 @@ def test_a_failed_start_is_not_tried_again(tools, tmp_path):
     assert len(tools.calls) == 1
 
 
+def test_tables_of_other_data_do_not_mix(tools, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, '_prepare', lambda table, run: None)
+    names = ['generated-none', 'generated-most']
+    words = ['--seeds', '0', '--gpus', '0', '--out', str(tmp_path)]
+    cli.main(['run', names[0], *words])
+    tools.right = [1, 1, 1]
+    # A failure with one set of data says nothing about another.
+    cli.main(['run', *names, *words])
+    for name, right in zip(names, (200 / 3, 100)):
+        table = BY_NAME[name]
+        for row in table.rows:
+            (run,) = report.collect(row, table, tmp_path).runs.values()
+            assert run.cfg.test_dataloader.dataset.data_root.endswith(
+                f'data/generated/{name.removeprefix("generated-")}'
+            )
+            assert run.start.cfg.train_dataloader.dataset.data_root == (
+                run.cfg.train_dataloader.dataset.data_root
+            )
+            found = report.collect(row, table, tmp_path).values('vote')
+            assert found == {(0, 1): pytest.approx(right, abs=1e-3)}
+    assert len(tools.calls) == 2 * (1 + 2 * 5)
+
+
 def test_results_of_another_version(tools, tmp_path):
     run = Run(START, 0, 1, tmp_path)
     runs.execute(run, 2, {})
@@ -367,7 +395,7 @@ def test_results_of_another_version(tools, tmp_path):
         path.write_text(text.replace(old, new, 1))
         with pytest.raises(ExperimentError, match=message):
             runs.execute(run, 2, {})
-        row = report.collect(Row('x', START.name), tmp_path)
+        row = collect(START, tmp_path)
         assert not row.states
         assert message in row.problems[0]
     assert len(tools.calls) == 2
@@ -534,7 +562,7 @@ def test_copied_run_is_not_counted_twice(tools, tmp_path):
     run = Run(START, 0, 1, tmp_path)
     runs.execute(run, 2, {})
     run.folder.rename(run.folder.with_name('split1_seed5'))
-    row = report.collect(Row('x', START.name), tmp_path)
+    row = collect(START, tmp_path)
     assert not row.states
     assert 'holds the run' in row.problems[0]
 

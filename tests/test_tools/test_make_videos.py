@@ -91,6 +91,23 @@ def test_distractors_are_a_minority(split):
     assert 0.25 < share < 0.3
 
 
+def test_degrees_of_ambiguity():
+    share = {}
+    for degree in make_videos.AMBIGUITIES:
+        plans = make_videos.plan_videos('test', 416, ambiguity=degree)
+        shown = [m for plan in plans for m in plan.shown]
+        wrong = sum(len(plan.distractors) for plan in plans)
+        share[degree] = wrong / len(shown)
+        for plan in plans:
+            motions = [m for m in plan.shown if m != make_videos.STILL]
+            counts = np.bincount(motions, minlength=len(CLASSES))
+            assert counts.argmax() == plan.label
+            assert np.sum(counts == counts.max()) == 1
+    assert share['none'] == 0
+    assert 0.25 < share['some'] < 0.3
+    assert 0.55 < share['most'] < 0.6
+
+
 def test_segments_file_tells_what_is_shown(made):
     with open(made / 'segments.csv', newline='') as file:
         rows = list(csv.DictReader(file))

@@ -38,7 +38,7 @@ def list_tables(args) -> None:
     for table in _wanted(args.tables) or TABLES:
         print(f'{table.name}: {table.title}')
         for row in table.rows:
-            runs = collect(row, args.out)
+            runs = collect(row, table, args.out)
             what = row.config or f'reference: {row.source}'
             print(f'  {row.name:24}{what}')
             done = [run.folder.name for run in runs.runs.values()]
@@ -73,7 +73,14 @@ def _runs_of(table: Table, args) -> list:
             for row in table.rows:
                 if row.config:
                     config = find_config(row.config)
-                    run = Run(config, seed, split, args.out, row.gpus)
+                    run = Run(
+                        config,
+                        seed,
+                        split,
+                        table.runs_in(args.out),
+                        row.gpus,
+                        table.data_root,
+                    )
                     if not run.has_splits:
                         run = replace(run, split=1)
                     runs[run.name] = run  # data without splits: once

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Optional
@@ -98,6 +98,8 @@ class Run:
         split (int): 1, 2 or 3. Data without splits have 1 only.
         out (Path): Folder of all runs.
         gpus (int): Processes that the config is written for.
+        data_root (str): Folder of the data, in place of the config's. ``''``
+            is the config's.
     """
 
     config: Path
@@ -105,16 +107,17 @@ class Run:
     split: int
     out: Path
     gpus: int = 2
+    data_root: str = ''
 
     @cached_property
     def cfg(self) -> Config:
         """The config, with the lists of the split."""
         cfg = copy.deepcopy(_read_config(self.config))
-        cfg.merge_from_dict(self.split_options(cfg))
+        cfg.merge_from_dict(self.data_options(cfg))
         return cfg
 
-    def split_options(self, cfg: Optional[Config] = None) -> dict:
-        """Options that choose the split.
+    def data_options(self, cfg: Optional[Config] = None) -> dict:
+        """Options that choose the data and their split.
 
         Args:
             cfg (Config, optional): The config, of any split.
@@ -129,6 +132,8 @@ class Run:
             if re.search(SPLIT, name):
                 chosen = re.sub(SPLIT, f'split_{self.split}', name)
                 options[f'{loader}.dataset.ann_file'] = chosen
+            if self.data_root:
+                options[f'{loader}.dataset.data_root'] = self.data_root
         return options
 
     @property
@@ -194,7 +199,7 @@ class Run:
                 f'{self.config}: pretrained_convs={path!r} does not name '
                 'work_dirs/CONFIG/epoch_N.pth of a config in configs/'
             )
-        start = Run(config, self.seed, self.split, self.out, self.gpus)
+        start = replace(self, config=config)
         if Path(path).name != start.checkpoint.name:
             raise ExperimentError(
                 f'{self.config}: pretrained_convs={path!r}, but {config} '
@@ -226,10 +231,11 @@ class Run:
             ExperimentError: The run can't be had on so many GPUs, or the
                 folder's name does not fit into an option.
         """
-        options = self.split_options()
+        options = self.data_options()
         # The last one is tested; a run's folder stays small.
         options['default_hooks.checkpoint.max_keep_ckpts'] = 1
         options['default_hooks.checkpoint.save_best'] = None
+        options['train_cfg.val_interval'] = self.cfg.train_cfg.max_epochs
         options.update(self._steps(max(1, processes)))
         if self.start is not None:
             path = str(self.start.checkpoint)

@@ -3,7 +3,7 @@
 import csv
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Optional
@@ -71,11 +71,12 @@ class Measured:
         }
 
 
-def collect(row: Row, out: Path) -> Measured:
+def collect(row: Row, table: Table, out: Path) -> Measured:
     """Find the runs of a row.
 
     Args:
         row (Row): The row.
+        table (Table): The table it is of.
         out (Path): Folder of all runs.
 
     Returns:
@@ -85,15 +86,16 @@ def collect(row: Row, out: Path) -> Measured:
     if not row.config:
         return measured
     config = find_config(row.config)
-    some = Run(config, 0, 1, out, row.gpus)
+    some = Run(
+        config, 0, 1, table.runs_in(out), row.gpus, table.data_root
+    )
     for folder in sorted(some.folder.parent.glob('*seed*')):
         try:
             state = read_state(folder)
             if not state:
                 continue
-            run = Run(
-                config, state['seed'], state['split'] or 1, out, row.gpus
-            )
+            split = state['split'] or 1
+            run = replace(some, seed=state['seed'], split=split)
             if run.folder != folder:
                 raise ExperimentError(
                     f'{folder} holds the run {run.name}: moved here by hand?'
@@ -240,7 +242,7 @@ def report(table: Table, out: Path, folder: Path) -> str:
     Returns:
         str: The Markdown.
     """
-    rows = [collect(row, out) for row in table.rows]
+    rows = [collect(row, table, out) for row in table.rows]
     baseline = next((row for row in rows if row.row.config), None)
     cells = [_cells(row, baseline) for row in rows]
     few = any(len({s for s, _ in r.states}) == 1 for r in rows)

@@ -337,8 +337,8 @@ def execute(run: Run, processes: int, failed: dict, test: bool = True) -> str:
     Args:
         run (Run): The run.
         processes (int): GPUs; 0 for one process on the CPU.
-        failed (dict[str, str]): Names of runs that failed, and why. Filled
-            here; they are not tried again.
+        failed (dict[Path, str]): Folders of runs that failed, and why.
+            Filled here; they are not tried again.
         test (bool): False for a model that others only start from.
 
     Returns:
@@ -348,7 +348,7 @@ def execute(run: Run, processes: int, failed: dict, test: bool = True) -> str:
     Raises:
         ExperimentError: See its message. Nothing was overwritten.
     """
-    if run.name in failed:
+    if run.folder in failed:
         raise ExperimentError(f'{run.name} failed before')
     try:
         if is_done(run, test):
@@ -358,7 +358,7 @@ def execute(run: Run, processes: int, failed: dict, test: bool = True) -> str:
             execute(run.start, processes, failed, test=False)
         return _finish(run, processes, test)
     except ExperimentError as error:
-        failed[run.name] = str(error)
+        failed[run.folder] = str(error)
         raise
 
 

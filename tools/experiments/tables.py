@@ -4,6 +4,7 @@ Numbers are the paper's (Shi et al. 2020), accuracies in percent.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Optional
 
 TRAN = 'Tran et al., ICCV 2015'
@@ -48,12 +49,19 @@ class Table:
         prepare (tuple[str]): Script, relative to the repository, and
             arguments that make the data where they are missing. Without, the
             user is told how to get them.
+        data_root (str): Folder of the data, in place of the configs'. The
+            runs are then kept in a folder of the table's name.
     """
 
     name: str
     title: str
     rows: tuple
     prepare: tuple = ()
+    data_root: str = ''
+
+    def runs_in(self, out: Path) -> Path:
+        """Folder of the table's runs, of the folder of all runs."""
+        return out / self.name if self.data_root else out
 
 
 def _reference(name: str, paper: float, source: str) -> Row:
@@ -71,7 +79,40 @@ def _alpha(tenths: int) -> Row:
 
 CLIP = 'clip level, CE'
 VIDEO = 'video level, CE'
+ERR = 'video level, VLL (err)'
+EUC = 'video level, VLL (euc)'
 VLL = 'video level, VLL (ccl)'
+
+# What the videos of make_videos.py --ambiguity show.
+AMBIGUITIES = (
+    ('none', 'every clip shows the class'),
+    ('some', 'some clips mislead'),
+    ('most', 'most clips mislead'),
+)
+
+
+def _generated(degree: str, what: str) -> Table:
+    data = f'data/generated/{degree}'
+    videos = ('--videos', '208', '--test-videos', '416')
+    return Table(
+        f'generated-{degree}',
+        f'Table 1 on generated videos: {what}',
+        (
+            Row(CLIP, 'quickstart/clip_c3d_finetune.py', gpus=1),
+            Row(VIDEO, 'quickstart/vll_c3d_ce_finetune.py', gpus=1),
+            Row(ERR, 'quickstart/vll_c3d_err_finetune.py', gpus=1),
+            Row(EUC, 'quickstart/vll_c3d_euc_finetune.py', gpus=1),
+            Row(VLL, 'quickstart/vll_c3d_finetune.py', gpus=1),
+        ),
+        prepare=(
+            'tools/quickstart/make_videos.py',
+            data,
+            *('--ambiguity', degree),
+            *videos,
+        ),
+        data_root=data,
+    )
+
 
 TABLES = (
     Table(
@@ -80,16 +121,8 @@ TABLES = (
         (
             Row(CLIP, 'clip_c3d_ucf101_finetune.py', 51.52),
             Row(VIDEO, 'vll_c3d_ucf101_ce_finetune.py', 53.44),
-            Row(
-                'video level, VLL (err)',
-                'vll_c3d_ucf101_err_finetune.py',
-                55.38,
-            ),
-            Row(
-                'video level, VLL (euc)',
-                'vll_c3d_ucf101_euc_finetune.py',
-                57.11,
-            ),
+            Row(ERR, 'vll_c3d_ucf101_err_finetune.py', 55.38),
+            Row(EUC, 'vll_c3d_ucf101_euc_finetune.py', 57.11),
             Row(VLL, 'vll_c3d_ucf101_finetune.py', 58.76),
         ),
     ),
@@ -99,8 +132,8 @@ TABLES = (
         (
             Row(CLIP, 'clip_c3d_ucf101.py'),
             Row(VIDEO, 'vll_c3d_ucf101_ce.py'),
-            Row('video level, VLL (err)', 'vll_c3d_ucf101_err.py'),
-            Row('video level, VLL (euc)', 'vll_c3d_ucf101_euc.py'),
+            Row(ERR, 'vll_c3d_ucf101_err.py'),
+            Row(EUC, 'vll_c3d_ucf101_euc.py'),
             Row(VLL, 'vll_c3d_ucf101.py'),
         ),
     ),
@@ -172,25 +205,6 @@ TABLES = (
             *(_alpha(tenths) for tenths in range(1, 10)),
         ),
     ),
-    Table(
-        'generated',
-        'Table 1 on generated videos (tools/quickstart/make_videos.py)',
-        (
-            Row(CLIP, 'quickstart/clip_c3d_finetune.py', gpus=1),
-            Row(VIDEO, 'quickstart/vll_c3d_ce_finetune.py', gpus=1),
-            Row(
-                'video level, VLL (err)',
-                'quickstart/vll_c3d_err_finetune.py',
-                gpus=1,
-            ),
-            Row(
-                'video level, VLL (euc)',
-                'quickstart/vll_c3d_euc_finetune.py',
-                gpus=1,
-            ),
-            Row(VLL, 'quickstart/vll_c3d_finetune.py', gpus=1),
-        ),
-        prepare=('tools/quickstart/make_videos.py', 'data/quickstart'),
-    ),
+    *(_generated(*degree) for degree in AMBIGUITIES),
 )
 BY_NAME = {table.name: table for table in TABLES}

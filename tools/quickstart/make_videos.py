@@ -10,6 +10,9 @@ segments show another class or no motion, always less than half of them:
 single clips mislead, the video as a whole does not. This is the case that
 video-level learning is for.
 
+That is the default; ``--ambiguity none`` makes all segments show the class,
+``most`` about six of ten something else, each on its own.
+
 Left and right, and the two turns, change places in a mirror: train without
 horizontal flips.
 
@@ -59,10 +62,11 @@ SEGMENT = 16
 """Frames a segment: the clip length of C3D."""
 MAX_SEGMENTS = 12
 WIDTH, HEIGHT, FPS = 64, 48, 25
-DISTRACTOR_SHARE = 0.3
-"""Aimed at; less comes out, since short videos have room for none."""
+AMBIGUITIES = dict(none=0.0, some=0.3, most=0.6)
+"""Share of segments that show something else than the class, aimed at; less
+comes out, since short videos have room for none."""
 
-STILL_SHARE = 0.2
+STILL_SHARE = dict(none=0.0, some=0.2, most=0.5)
 """Of the distractors; the others show another class."""
 
 CODECS = {'XVID': '.avi', 'mp4v': '.mp4', 'MJPG': '.avi'}
@@ -121,7 +125,9 @@ class VideoPlan:
         return segment * SEGMENT, end
 
 
-def plan_videos(split, num_videos, seed=0, suffix='.avi'):
+def plan_videos(
+    split, num_videos, seed=0, suffix='.avi', ambiguity='some'
+):
     """Choose label, length and distractor segments of each video of a split.
 
     Labels go round; lengths are dealt from a shuffled deck of all lengths,
@@ -132,6 +138,7 @@ def plan_videos(split, num_videos, seed=0, suffix='.avi'):
         num_videos (int): Number of videos.
         seed (int): Seed of the set. Defaults to 0.
         suffix (str): File name suffix. Defaults to '.avi'.
+        ambiguity (str): One of ``AMBIGUITIES``. Defaults to 'some'.
 
     Returns:
         list[VideoPlan]: The videos, in the order of the annotation list.
@@ -154,24 +161,41 @@ def plan_videos(split, num_videos, seed=0, suffix='.avi'):
                 path=f'{split}/{CLASSES[label]}_{i:04d}{suffix}',
                 label=label,
                 num_frames=num_frames,
-                shown=_choose_motions(rng, label, max(1, segments)),
+                shown=_choose_motions(
+                    rng, label, max(1, segments), ambiguity
+                ),
                 seed=(seed, number, i),
             )
         )
     return plans
 
 
-def _choose_motions(rng, label, segments):
-    """Let less than half of the segments show something else.
+def _choose_motions(rng, label, segments, ambiguity):
+    """Let some of the segments show something else.
 
-    It is one other class all through a video, or stillness.
+    Less than half show one other class all through a video, or stillness;
+    at 'most', more, each another class or stillness on its own, but no other
+    class as often as the video's.
     """
-    count = int(DISTRACTOR_SHARE * segments + rng.random())
-    count = min(count, (segments - 1) // 2)
-    other = int(rng.choice([c for c in range(len(CLASSES)) if c != label]))
+    share, still = AMBIGUITIES[ambiguity], STILL_SHARE[ambiguity]
+    others = [c for c in range(len(CLASSES)) if c != label]
     shown = [label] * segments
+    if ambiguity == 'most':
+        count = min(int(share * segments + rng.random()), segments - 1)
+        for i in rng.permutation(segments)[:count]:
+            shown[i] = STILL
+            other = int(rng.choice(others))
+            if (
+                rng.random() >= still
+                and shown.count(other) + 1 < segments - count
+            ):
+                shown[i] = other
+        return tuple(shown)
+    count = int(share * segments + rng.random())
+    count = min(count, (segments - 1) // 2) if share else 0
+    other = int(rng.choice(others))
     for i in rng.permutation(segments)[:count]:
-        shown[i] = STILL if rng.random() < STILL_SHARE else other
+        shown[i] = STILL if rng.random() < still else other
     return tuple(shown)
 
 
@@ -314,7 +338,14 @@ def write_video(path, frames, num_frames, codec='XVID'):
         )
 
 
-def make_videos(out, num_train=208, num_test=104, seed=0, codec='XVID'):
+def make_videos(
+    out,
+    num_train=208,
+    num_test=104,
+    seed=0,
+    codec='XVID',
+    ambiguity='some',
+):
     """Make the set, or keep the one that is there and complete.
 
     A new set is made beside an old one, in a hidden folder, and takes its
@@ -326,6 +357,7 @@ def make_videos(out, num_train=208, num_test=104, seed=0, codec='XVID'):
         num_test (int): Number of test videos. Defaults to 104.
         seed (int): Seed of the set. Defaults to 0.
         codec (str): One of ``CODECS``. Defaults to 'XVID'.
+        ambiguity (str): One of ``AMBIGUITIES``. Defaults to 'some'.
 
     Returns:
         bool: Whether a set was made; False if one was kept.
@@ -341,6 +373,7 @@ def make_videos(out, num_train=208, num_test=104, seed=0, codec='XVID'):
         num_test=num_test,
         seed=seed,
         codec=codec,
+        ambiguity=ambiguity,
     )
     if _is_complete(out, parameters):
         return False
@@ -360,7 +393,11 @@ def _build(out, parameters):
     suffix = CODECS[parameters['codec']]
     plans = {
         split: plan_videos(
-            split, parameters[f'num_{split}'], parameters['seed'], suffix
+            split,
+            parameters[f'num_{split}'],
+            parameters['seed'],
+            suffix,
+            parameters['ambiguity'],
         )
         for split in SPLITS
     }
@@ -516,6 +553,13 @@ def parse_args(args=None):
         default='XVID',
         help='encoder (default: %(default)s); MJPG is in every OpenCV',
     )
+    parser.add_argument(
+        '--ambiguity',
+        choices=AMBIGUITIES,
+        default='some',
+        help='how many segments show something else than the class '
+        '(default: %(default)s)',
+    )
     return parser.parse_args(args)
 
 
@@ -524,7 +568,12 @@ def main(args=None):
     args = parse_args(args)
     try:
         made = make_videos(
-            args.out, args.videos, args.test_videos, args.seed, args.codec
+            args.out,
+            args.videos,
+            args.test_videos,
+            args.seed,
+            args.codec,
+            args.ambiguity,
         )
     except VideoSetError as error:
         sys.exit(f'make_videos: {error}')

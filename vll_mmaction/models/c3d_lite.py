@@ -37,6 +37,9 @@ class C3DLite(BaseModule):
             this backbone, or of this backbone, whose convolutions to start
             from; fc6 and fc7 start anew. Read in ``init_weights``. Defaults
             to None.
+        channels_last (bool): Keep the channels of a voxel side by side
+            (``torch.channels_last_3d``), which rounds differently and is
+            about twice as fast on a CPU. Defaults to False.
         init_cfg (dict | list[dict], optional): Defaults to Kaiming.
 
     Raises:
@@ -51,6 +54,7 @@ class C3DLite(BaseModule):
         input_size: Sequence[int] = (16, 112, 112),
         in_channels: int = 3,
         pretrained_convs: Optional[str] = None,
+        channels_last: bool = False,
         init_cfg: Union[dict, list, None] = dict(  # noqa: B006
             type='Kaiming', layer=['Conv3d', 'Linear'], mode='fan_in'
         ),
@@ -83,6 +87,9 @@ class C3DLite(BaseModule):
         self.fc7 = nn.Linear(fc_channels, fc_channels)
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout_ratio)
+        if channels_last:
+            # Convolutions follow their weights, pools their input.
+            self.to(memory_format=torch.channels_last_3d)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of clips.
