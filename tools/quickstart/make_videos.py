@@ -10,8 +10,9 @@ segments show another class or no motion, always less than half of them:
 single clips mislead, the video as a whole does not. This is the case that
 video-level learning is for.
 
-That is the default; ``--ambiguity none`` makes all segments show the class,
-``most`` about six of ten something else, each on its own.
+That is the default, ``--ambiguity some``. With ``none`` all segments show the
+class. With ``most`` about six of ten do not: nothing moves in most of these,
+and each of the others shows some other class.
 
 Left and right, and the two turns, change places in a mirror: train without
 horizontal flips.
@@ -66,7 +67,7 @@ AMBIGUITIES = dict(none=0.0, some=0.3, most=0.6)
 """Share of segments that show something else than the class, aimed at; less
 comes out, since short videos have room for none."""
 
-STILL_SHARE = dict(none=0.0, some=0.2, most=0.5)
+STILL_SHARE = dict(none=0.0, some=0.2, most=0.8)
 """Of the distractors; the others show another class."""
 
 CODECS = {'XVID': '.avi', 'mp4v': '.mp4', 'MJPG': '.avi'}
@@ -173,9 +174,9 @@ def plan_videos(
 def _choose_motions(rng, label, segments, ambiguity):
     """Let some of the segments show something else.
 
-    Less than half show one other class all through a video, or stillness;
-    at 'most', more, each another class or stillness on its own, but no other
-    class as often as the video's.
+    Less than half show one other class all through a video, or stillness. At
+    'most' more do, each on its own, but no other class as often as the
+    video's.
     """
     share, still = AMBIGUITIES[ambiguity], STILL_SHARE[ambiguity]
     others = [c for c in range(len(CLASSES)) if c != label]
