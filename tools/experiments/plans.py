@@ -232,10 +232,10 @@ class Run:
                 folder's name does not fit into an option.
         """
         options = self.data_options()
-        # The last one is tested; a run's folder stays small.
+        # Only the last one is tested; a run's folder stays small.
         options['default_hooks.checkpoint.max_keep_ckpts'] = 1
         options['default_hooks.checkpoint.save_best'] = None
-        options['train_cfg.val_interval'] = self.cfg.train_cfg.max_epochs
+        options['train_cfg.val_begin'] = self.cfg.train_cfg.max_epochs + 1
         options.update(self._steps(max(1, processes)))
         if self.start is not None:
             path = str(self.start.checkpoint)
