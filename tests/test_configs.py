@@ -98,6 +98,7 @@ def test_quickstart_differs_in_dataset_size_and_schedule_only(name):
         'model.backbone.conv_channels',
         'model.backbone.fc_channels',
         'model.backbone.input_size',
+        'model.backbone.channels_last',
         'model.cls_head.in_channels',
         # schedule
         'model.backbone.pretrained_convs',

@@ -256,7 +256,7 @@ class Study:
         return model.cls_head(model.backbone(clips))
 
     def _batches(self, row, rng, size):
-        """An epoch of steps of single clips, or of the clips of whole videos."""
+        """An epoch of steps of single clips, or of whole videos."""
         if not row.whole:
             order = rng.permutation(len(self.train.video))
             return np.array_split(order, max(1, round(len(order) / size)))
