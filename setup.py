@@ -22,13 +22,15 @@ class BuildWithConfigs(build_py):
         super().run()
         if self.editable_mode:
             return
+        mim = Path(self.build_lib, 'vll_mmaction/.mim')
         for folder in ('configs', 'tools'):
             shutil.copytree(
                 ROOT / folder,
-                Path(self.build_lib, 'vll_mmaction/.mim', folder),
+                mim / folder,
                 ignore=shutil.ignore_patterns('__pycache__'),
                 dirs_exist_ok=True,
             )
+        shutil.copy(ROOT / 'model-index.yml', mim)
 
 
 setup(
@@ -36,19 +38,33 @@ setup(
     version=VERSION['__version__'],
     description='Video-level learning for MMAction2',
     packages=find_packages(include=['vll_mmaction', 'vll_mmaction.*']),
+    package_data={'vll_mmaction.visualization': ['templates/*']},
     cmdclass={'build_py': BuildWithConfigs},
-    python_requires='>=3.9',
+    # numpy<2 has no wheels for 3.13.
+    python_requires='>=3.9,<3.13',
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
+        'Jinja2',
         'matplotlib',
         # The first ones from 4.12 on ask for numpy 2. MMAction2 and MMEngine
         # each ask for one of the two, and they share the module `cv2`.
         'opencv-contrib-python<4.12',
         'opencv-python<4.12',
         'packaging',
+        'pillow',
+        'rich',
     ],
     extras_require={
         'lite': [MMCV_LITE],
-        'tests': ['av', 'hypothesis', 'pytest', 'ruff', 'tensorboard'],
+        'tests': [
+            'av',
+            'hypothesis',
+            'markdown-it-py',
+            'mypy',
+            'pytest',
+            'pytest-xdist',
+            'ruff',
+            'tensorboard',
+        ],
     },
 )

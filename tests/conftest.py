@@ -10,8 +10,11 @@ import vll_mmaction  # noqa: F401  (before the first import of mmaction.models)
 # As `default_scope = 'mmaction'` in a config: names are MMAction2's.
 init_default_scope('mmaction')
 
-# Shared machines are slow at times; a deadline would fail at random.
-hypothesis.settings.register_profile('tests', deadline=None)
+# Shared machines are slow at times; a deadline would fail at random. The same
+# examples in every run, kept nowhere.
+hypothesis.settings.register_profile(
+    'tests', deadline=None, derandomize=True, database=None
+)
 hypothesis.settings.load_profile('tests')
 
 

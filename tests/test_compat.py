@@ -1,10 +1,13 @@
 import glob
 import io
 import logging
+import os
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import mmaction
@@ -19,11 +22,12 @@ from mmengine.logging import HistoryBuffer
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 from mmengine.structures import BaseDataElement
 from toy_run import ToyModel, toy_runner
 
 from vll_mmaction import compat
+from vll_mmaction.evaluation import load_clip_results
 
 DRN = 'mmaction.models.localizers.drn'
 
@@ -105,29 +109,74 @@ def crafted_exec(code):
     return Call(Call(Call(getattr, builtins, 'get'), 'exec'), code)
 
 
-@pytest.mark.parametrize(
-    'craft',
-    [
-        crafted_exec,
-        lambda code: Call(exec, code),
-        lambda code: Call(getattr, HistoryBuffer, '__init__'),
-        lambda code: Call(getattr, np.ndarray, 'tofile'),
-    ],
-)
-def test_crafted_checkpoint_is_refused(tmp_path, craft):
-    marker, path = tmp_path / 'marker', tmp_path / 'crafted.pth'
-    payload = craft(f'open({str(marker)!r}, "w")')
-    torch.save(dict(state_dict=dict(), meta=payload), path)
-    with pytest.raises(pickle.UnpicklingError):
-        torch.load(path)
+# Each writes the file when it is unpickled, but for the last two, which only
+# reach for what could.
+PAYLOADS = {
+    'exec': lambda file: Call(exec, f'open({file!r}, "w")'),
+    'exec by getattr': lambda file: crafted_exec(f'open({file!r}, "w")'),
+    'eval': lambda file: Call(eval, f'open({file!r}, "w")'),
+    'open': lambda file: Call(open, file, 'w'),
+    'system': lambda file: Call(os.system, f'touch {file}'),
+    'Popen': lambda file: Call(subprocess.call, ['touch', file]),
+    'torch.save': lambda file: Call(torch.save, 1, file),
+    'memmap': lambda file: Call(np.memmap, file, 'u1', 'w+', 0, (1,)),
+    'FileHandler': lambda file: Call(logging.FileHandler, file),
+    '__init__': lambda file: Call(getattr, HistoryBuffer, '__init__'),
+    'tofile': lambda file: Call(getattr, np.ndarray, 'tofile'),
+}
+
+
+@pytest.mark.parametrize('in_zip', [True, False], ids=['zip', 'old format'])
+@pytest.mark.parametrize('name', PAYLOADS)
+def test_crafted_checkpoint_is_refused(tmp_path, name, in_zip):
+    marker, path = tmp_path / 'marker', str(tmp_path / 'crafted.pth')
+    torch.save(
+        dict(state_dict=dict(), meta=PAYLOADS[name](str(marker))),
+        path,
+        _use_new_zipfile_serialization=in_zip,
+    )
+    # As scripts load it, and as --resume, load_from and test.py do.
+    for load in (torch.load, CheckpointLoader.load_checkpoint):
+        with pytest.raises(pickle.UnpicklingError):
+            load(path)
     assert not marker.exists()
 
 
-def test_crafted_checkpoint_would_work(tmp_path):
-    """The one above isn't refused for being ill-formed."""
+@pytest.mark.parametrize('name', list(PAYLOADS)[:-2])
+def test_crafted_checkpoint_would_work(tmp_path, name):
+    """Those above are not refused for being ill-formed."""
     marker = tmp_path / 'marker'
-    pickle.loads(pickle.dumps(crafted_exec(f'open({str(marker)!r}, "w")'), 2))
+    pickle.loads(pickle.dumps(PAYLOADS[name](str(marker)), 2))
     assert marker.exists()
+
+
+@pytest.mark.parametrize('name', PAYLOADS)
+def test_crafted_clip_results_are_refused(tmp_path, name):
+    marker, path = tmp_path / 'marker', str(tmp_path / 'results.npz')
+    labels = np.empty(1, dtype=object)
+    labels[0] = PAYLOADS[name](str(marker))
+    np.savez(path, format='vll_mmaction clip results', labels=labels)
+    with pytest.raises(ValueError, match='holds pickled data: not read'):
+        load_clip_results(path)
+    with open(path, 'wb') as file:
+        pickle.dump(labels, file, 2)
+    with pytest.raises(ValueError, match=r'no \.npz file'):
+        load_clip_results(path)
+    assert not marker.exists()
+
+
+def test_no_source_runs_what_a_file_says():
+    """No pickle is read, nothing is evaluated, no shell gets a name."""
+    unsafe = re.compile(
+        r'weights_only=False|allow_pickle=True|pickle\.loads?\(|shell=True|'
+        r'os\.(system|popen)|(?<![.\w])(eval|exec)\('
+    )
+    root = Path(__file__).parents[1]
+    sources = [*root.glob('vll_mmaction/**/*.py'), *root.glob('tools/**/*.py')]
+    assert len(sources) > 40
+    for source in sources:
+        found = unsafe.search(source.read_text(encoding='utf-8'))
+        assert not found, f'{source}: {found[0]}'
 
 
 def test_stock_fails_without_the_plugin(checkpoints):
@@ -284,3 +333,10 @@ def test_stock_configs_train(name, size, clip_len):
     with torch.no_grad():
         (result,) = model.test_step(data)
     assert result.pred_score.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_is_compiling_is_found_before_torch_2_3(monkeypatch):
+    monkeypatch.delattr(torch.compiler, 'is_compiling')
+    monkeypatch.setattr(torch._utils, 'is_compiling', lambda: 'asked')
+    compat.provide_is_compiling()
+    assert torch.compiler.is_compiling() == 'asked'

@@ -1,6 +1,7 @@
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -12,7 +13,10 @@ import mmengine
 import numpy as np
 import pytest
 import setuptools
+import yaml
+from mmengine.config import Config
 from packaging.specifiers import SpecifierSet
+from video_files import write_video
 
 import vll_mmaction
 from vll_mmaction import version
@@ -167,17 +171,90 @@ def test_dependencies(setup_arguments):
     assert 'vll_mmaction.engine.hooks' in setup_arguments['packages']
 
 
-def test_configs_and_tools_are_packaged(tmp_path):
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+    """The wheel that the sdist makes, unpacked."""
+    folder = tmp_path_factory.mktemp('wheel')
+    source = folder / 'source'
+    source.mkdir()
+    for name in ('configs', 'requirements', 'tools', 'vll_mmaction'):
+        shutil.copytree(
+            ROOT / name,
+            source / name,
+            ignore=shutil.ignore_patterns('__pycache__'),
+        )
+    for name in ('MANIFEST.in', 'README.md', 'model-index.yml', 'setup.py'):
+        shutil.copy(ROOT / name, source)
+    setup = sys.executable, '-W', 'ignore', 'setup.py', '-q'
+    out = folder / 'out'
     subprocess.run(
-        [
-            *(sys.executable, '-W', 'ignore', 'setup.py', '-q'),
-            *('build_py', '--build-lib', tmp_path),
-        ],
-        check=True,
-        cwd=ROOT,
+        [*setup, 'sdist', '--dist-dir', out], check=True, cwd=source
     )
-    assert (tmp_path / 'vll_mmaction/.mim/tools/dist_train.sh').is_file()
-    assert (tmp_path / 'vll_mmaction/.mim/configs').is_dir()
+    (sdist,) = out.iterdir()
+    shutil.unpack_archive(sdist, folder)
+    subprocess.run(
+        [*setup, 'bdist_wheel', '--dist-dir', out],
+        check=True,
+        cwd=folder / sdist.name[: -len('.tar.gz')],
+    )
+    (wheel,) = out.glob('*.whl')
+    shutil.unpack_archive(wheel, folder / 'site', 'zip')
+    return folder / 'site'
+
+
+def test_wheel_of_sdist_is_complete(installed):
+    """Configs and tools are where mim looks for them; nothing is lost."""
+    package = installed / 'vll_mmaction'
+    for folder, packaged in [
+        ('vll_mmaction', package),
+        ('configs', package / '.mim/configs'),
+        ('tools', package / '.mim/tools'),
+    ]:
+        files = {
+            x.relative_to(ROOT / folder)
+            for x in (ROOT / folder).rglob('*')
+            if x.is_file() and '__pycache__' not in x.parts
+        }
+        assert files
+        assert not [x for x in files if not (packaged / x).is_file()]
+    index = yaml.safe_load((package / '.mim/model-index.yml').read_text())
+    for path in index['Import']:
+        assert (package / '.mim' / path).is_file()
+
+
+def test_wheel_trains_and_tests_from_another_folder(installed, tmp_path):
+    data = tmp_path / 'data/quickstart'
+    for name in ('train', 'test'):
+        lines = []
+        for label in range(3):
+            write_video(data / f'{name}/{label}.avi', 20, seed=label)
+            lines.append(f'{name}/{label}.avi {label}\n')
+        (data / f'{name}.txt').write_text(''.join(lines))
+    mim = installed / 'vll_mmaction/.mim'
+    config = mim / 'configs/quickstart/vll_c3d_finetune.py'
+    options = [
+        *('--work-dir', 'work', '--cfg-options'),
+        'model.backbone.pretrained_convs=None',
+        'train_cfg.max_epochs=1',
+        'train_dataloader.batch_size=2',
+    ]
+    files = [['train.py', config], ['test.py', config, 'work/epoch_1.pth']]
+    for tool, *args in files:
+        run = subprocess.run(
+            # As mim does.
+            [sys.executable, mim / 'tools' / tool, *args, *options],
+            cwd=tmp_path,
+            env=dict(
+                os.environ, PYTHONPATH=str(installed), OMP_NUM_THREADS='1'
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert run.returncode == 0, run.stdout[-3000:]
+    assert 'acc/top1' in run.stdout
+    results = tmp_path / 'work_dirs/vll_c3d_finetune/clip_results.npz'
+    assert results.is_file()
 
 
 def test_constraints_fit_the_requirements(setup_arguments):
@@ -194,3 +271,48 @@ def test_constraints_fit_the_requirements(setup_arguments):
     for requirement in requirements:
         name, wanted = re.fullmatch(r'([\w-]+)(.*)', requirement).groups()
         assert SpecifierSet(wanted).contains(pins[name], prereleases=True)
+
+
+# The index of models
+
+
+def metafiles():
+    """All models and collections of the metafiles."""
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    files = [yaml.safe_load((ROOT / x).read_text()) for x in index['Import']]
+    models = [model for file in files for model in file['Models']]
+    return models, [x for file in files for x in file['Collections']]
+
+
+def test_every_config_is_in_the_index_once():
+    models, collections = metafiles()
+    configs = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / 'configs').rglob('*.py')
+        if not {'_base_', 'quickstart', 'fights'} & set(path.parts)
+    }
+    assert sorted(x['Config'] for x in models) == sorted(configs)
+    names = {x['Name'] for x in collections}
+    assert len(names) == len(collections)
+    for collection in collections:
+        assert (ROOT / collection['README']).is_file()
+    for model in models:
+        assert model['Name'] == Path(model['Config']).stem
+        assert model['In Collection'] in names
+        # Until there are some: nothing here has been trained by us.
+        assert not {'Weights', 'Results', 'Training Log'} & set(model)
+
+
+def test_index_says_what_the_configs_say():
+    for model in metafiles()[0]:
+        config = Config.fromfile(ROOT / model['Config'])
+        said = model['Metadata']
+        assert said['Epochs'] == config.train_cfg.max_epochs
+        data = said['Training Data'].lower().replace('-', '')
+        dataset = config.train_dataloader.dataset
+        assert Path(dataset.data_root).name == data
+        started = bool(
+            config.get('load_from')
+            or config.model.backbone.get('pretrained_convs')
+        )
+        assert started == ('Pretrained' in said), model['Name']

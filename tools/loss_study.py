@@ -129,6 +129,8 @@ class Row:
         whole (bool): A step is whole videos, else single clips.
         ramp (bool): Let alpha rise linearly from 0 over the first half.
         videos (int): Videos a step.
+        max_clips (int): Clips of a video in a step, drawn anew each time.
+            The videos are then gone through twice an epoch.
         scratch (bool): Start from random conv layers, as long as the start
             and the row together.
         lr (float): Factor of the config's learning rate.
@@ -140,6 +142,7 @@ class Row:
     whole: bool = True
     ramp: bool = False
     videos: int = 8
+    max_clips: int = 0
     scratch: bool = False
     lr: float = 1
 
@@ -164,6 +167,21 @@ ROWS = dict(
     ccl_2=Row('ccl, 2 videos a step', videos=2, lr=0.5),
     ce_2=Row('video level, CE, 2 videos a step', videos=2, lr=0.5, alpha=0),
     ccl_32=Row('ccl, 32 videos a step', videos=32, lr=2),
+    # About as many clips a step and an epoch as the others.
+    ce_few=Row(
+        'video level, CE, 4 clips of 14 videos',
+        videos=14,
+        max_clips=4,
+        alpha=0,
+    ),
+    ccl_few=Row('ccl, 4 clips of 14 videos', videos=14, max_clips=4),
+    nll_few=Row(
+        'CE of the mean prediction, 4 clips of 14 videos',
+        alpha=0.5,
+        term=mean_nll,
+        videos=14,
+        max_clips=4,
+    ),
     clip_scratch=Row(
         'clip level, CE, from scratch', term=None, whole=False, scratch=True
     ),
@@ -260,16 +278,21 @@ class Study:
         if not row.whole:
             order = rng.permutation(len(self.train.video))
             return np.array_split(order, max(1, round(len(order) / size)))
-        videos = rng.permutation(len(self.train.labels))
-        first = np.searchsorted(self.train.video, np.arange(len(videos) + 1))
-        steps = [
-            videos[i : i + row.videos]
-            for i in range(0, len(videos), row.videos)
-        ]
-        return [
-            np.concatenate([np.arange(first[v], first[v + 1]) for v in step])
-            for step in steps
-        ]
+        first = np.searchsorted(
+            self.train.video, np.arange(len(self.train.labels) + 1)
+        )
+        steps = []
+        for _ in range(2 if row.max_clips else 1):
+            videos = rng.permutation(len(self.train.labels))
+            for begin in range(0, len(videos), row.videos):
+                step = []
+                for video in videos[begin : begin + row.videos]:
+                    clips = np.arange(first[video], first[video + 1])
+                    if row.max_clips:
+                        clips = rng.permutation(clips)[: row.max_clips]
+                    step.append(clips)
+                steps.append(np.concatenate(step))
+        return steps
 
     def _fit(self, model, row, config, seed, epochs, batch, milestones):
         rng = np.random.default_rng((seed, 1))
@@ -448,29 +471,23 @@ def main(args=None):
     )
     results = {name: {} for name in args.rows}
     rights = {name: {} for name in args.rows}
-    writer = None
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        writer = csv.writer(open(args.out, 'w', newline=''))  # noqa: SIM115
-        writer.writerow(['ambiguity', 'row', 'seed', *COLUMNS])
+        with open(args.out, 'w', newline='') as file:
+            csv.writer(file).writerow(['ambiguity', 'row', 'seed', *COLUMNS])
     for seed in args.seeds:
         for name in args.rows:
             began = time.time()
             figures, right = study.run(ROWS[name], seed)
             results[name][seed], rights[name][seed] = figures, right
             values = [round(float(figures[c]), 4) for c in COLUMNS]
-            took = time.time() - began
-            print(
-                seed,
-                name,
-                *values,
-                f'{took:.0f} s',
-                file=sys.stderr,
-                flush=True,
-            )
-            if writer:
-                writer.writerow([args.ambiguity, name, seed, *values])
-    print(table(results, rights))
+            took = f'{time.time() - began:.0f} s'
+            print(seed, name, *values, took, file=sys.stderr, flush=True)
+            if args.out:
+                with open(args.out, 'a', newline='') as file:
+                    line = [args.ambiguity, name, seed, *values]
+                    csv.writer(file).writerow(line)
+        print(f'Seeds up to {seed}:\n\n{table(results, rights)}\n')
 
 
 if __name__ == '__main__':

@@ -4,7 +4,31 @@
 # its test.py, prints a table and draws the training curves.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-work=work_dirs/quickstart
+
+usage='Usage: quickstart.sh [--small] [--python PYTHON]
+
+--small          few videos and one epoch: sees within a minute that all runs
+--python PYTHON  use this Python, where all is installed, and make no .venv
+Environment: SEED (0), DATA (data/quickstart) for the videos, WORK
+(work_dirs/quickstart) for models and logs; with --small other folders.'
+
+small='' python='' start_epoch=6 epoch=4 videos=()
+while (($#)); do
+    case $1 in
+        --small) small=_small start_epoch=1 epoch=1 videos=(--videos 24 --test-videos 8) ;;
+        --python)
+            python=${2:?"$usage"}
+            shift
+            ;;
+        *)
+            printf '%s\n' "$usage" >&2
+            exit 2
+            ;;
+    esac
+    shift
+done
+data=${DATA:-data/quickstart$small}
+work=${WORK:-work_dirs/quickstart$small}
 seed=${SEED:-0}
 
 step() { printf '\n==> %s\n' "$*"; }
@@ -22,39 +46,50 @@ run() {
     fi
 }
 
-# train NAME
+# What the configs say for the default folders.
+options=({train,val,test}_dataloader.dataset.data_root="$data")
+[[ -z $small ]] || options+=(train_cfg.max_epochs=1)
+
+# train NAME [OPTION ...]
 train() {
-    rm -rf "${work:?}/$1"
-    run "$work/$1/train.log" bash tools/dist_train.sh \
-        "configs/quickstart/$1.py" "$processes" --work-dir "$work/$1" --seed "$seed"
+    local name=$1
+    shift
+    rm -rf "${work:?}/$name"
+    run "$work/$name/train.log" bash tools/dist_train.sh \
+        "configs/quickstart/$name.py" "$processes" --work-dir "$work/$name" --seed "$seed" \
+        --cfg-options "${options[@]}" "$@"
 }
 
 # test_model NAME EPOCH
 test_model() {
     run "$work/$1/test.log" bash tools/dist_test.sh "configs/quickstart/$1.py" \
         "$work/$1/epoch_$2.pth" "$processes" --work-dir "$work/$1/test" \
-        --cfg-options "test_evaluator.1.out_file=$work/$1/clip_results.npz"
+        --cfg-options "${options[@]}" "test_evaluator.1.out_file=$work/$1/clip_results.npz"
 }
 
 started=$SECONDS
-bash tools/setup_env.sh
-export PYTHON=$PWD/.venv/bin/python
+if [[ -z $python ]]; then
+    bash tools/setup_env.sh
+    python=$PWD/.venv/bin/python
+fi
+export PYTHON=$python
 # One GPU where there is one, else the CPU.
 processes=$("$PYTHON" -c 'import torch; print(int(torch.cuda.is_available()))')
 
 step 'Making videos: eight motions, clips that mislead'
-"$PYTHON" tools/quickstart/make_videos.py data/quickstart
+"$PYTHON" tools/quickstart/make_videos.py "$data" ${videos[@]+"${videos[@]}"}
 
+convs=model.backbone.pretrained_convs=$work/clip_c3d/epoch_$start_epoch.pth
 step '1/3 Clip-level training from scratch: the start of both'
 train clip_c3d
 step '2/3 Clip-level training goes on'
-train clip_c3d_finetune
+train clip_c3d_finetune "$convs"
 step '3/3 Video-level training goes on, on as many clips'
-train vll_c3d_finetune
+train vll_c3d_finetune "$convs"
 
 step 'Testing both by vote'
-test_model clip_c3d_finetune 4
-test_model vll_c3d_finetune 4
+test_model clip_c3d_finetune "$epoch"
+test_model vll_c3d_finetune "$epoch"
 
 step 'Result'
 "$PYTHON" -W ignore::UserWarning tools/quickstart/summary.py "$work/clip_c3d" \

@@ -14,30 +14,16 @@ Example::
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 import vll_mmaction  # noqa: F401  (before mmaction is imported)
-from vll_mmaction.evaluation import load_clip_results
-from vll_mmaction.visualization import draw_top_classes, draw_votes
+from vll_mmaction.visualization import (
+    draw_top_classes,
+    draw_votes,
+    load_models,
+)
 
 TITLES = ('clip-level training', 'video-level training')
-
-
-def load(path: str, classes: list) -> tuple:
-    """Per-clip results with class names, if there are any."""
-    results = load_clip_results(path)
-    num_classes = results.clip_scores.shape[1]
-    if classes and len(classes) != num_classes:
-        raise ValueError(
-            f'{path} has {num_classes} classes, but {len(classes)} names '
-            'were given'
-        )
-    if classes:
-        results = replace(results, class_names=np.array(classes))
-    return results
 
 
 def main(args=None) -> None:
@@ -57,24 +43,15 @@ def main(args=None) -> None:
         nargs='+',
         help=f'of the models (default, of two: {", ".join(TITLES)})',
     )
-    parser.add_argument(
-        '--classes', type=Path, help='file of class names, one a line'
-    )
+    parser.add_argument('--classes', help='file of class names, one a line')
     parser.add_argument('--out', type=Path, required=True, help='folder')
     args = parser.parse_args(args)
     titles = args.titles
     if titles is None:
         two = len(args.results) == 2
         titles = TITLES if two else [str(Path(x).parent) for x in args.results]
-    if len(set(titles)) != len(args.results):
-        sys.exit('vote_figures.py: give each model a title of its own')
     try:
-        classes = args.classes.read_text().split('\n') if args.classes else []
-        classes = [name for name in classes if name]
-        models = {
-            title: load(path, classes)
-            for title, path in zip(titles, args.results)
-        }
+        models = load_models(args.results, titles, args.classes)
         figures = {
             'votes.png': draw_votes(models, args.videos),
             'top_classes.png': draw_top_classes(models, args.videos),

@@ -5,7 +5,8 @@
 TOOL is a path, or one within MMAction2's ``tools``, such as
 ``analysis_tools/confusion_matrix.py``. Tools that read a config before they
 import ``mmaction.models`` (train.py, test.py) don't need this; others fail
-without it on today's PyTorch, see ``compat.py``.
+without it on today's PyTorch, see ``compat.py``. analyze_logs.py is taught
+the logs of today's MMEngine.
 """
 
 import os.path as osp
@@ -13,6 +14,8 @@ import runpy
 import sys
 
 import mmaction
+
+from vll_mmaction import analyze_logs
 
 
 def find_tool(name: str) -> str:
@@ -39,4 +42,7 @@ if __name__ == '__main__':
         sys.exit(__doc__)
     del sys.argv[0]
     sys.argv[0] = find_tool(sys.argv[0])
-    runpy.run_path(sys.argv[0], run_name='__main__')
+    if osp.basename(sys.argv[0]) == 'analyze_logs.py':
+        analyze_logs.run(sys.argv[0])
+    else:
+        runpy.run_path(sys.argv[0], run_name='__main__')

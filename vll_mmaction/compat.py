@@ -11,6 +11,7 @@ import importlib
 import pickle
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -22,6 +23,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from packaging.version import Version
+from torch import nn
 
 
 def apply() -> None:
@@ -31,6 +33,7 @@ def apply() -> None:
     allow_launcher_without_cuda()
     allow_ddp_on_cpu()
     allow_compile()
+    provide_is_compiling()
 
 
 def provide_drn() -> None:
@@ -48,7 +51,7 @@ def provide_drn() -> None:
     from mmaction.registry import MODELS
 
     class DRN:
-        def __init__(self, *args, **kwargs):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
             raise ImportError(
                 'The installed MMAction2 lacks the files of DRN '
                 '(mmaction2#2714): install MMAction2 from its repository '
@@ -112,7 +115,7 @@ def allow_launcher_without_cuda() -> None:
     """
 
     def skip_set_device(init: Callable) -> Callable:
-        def wrapper(*args, **kwargs):
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
             if torch.cuda.is_available():
                 return init(*args, **kwargs)
             with _replaced(torch.cuda, 'set_device', lambda device: None):
@@ -133,7 +136,9 @@ def allow_ddp_on_cpu() -> None:
     """
 
     def drop_device_ids(init: Callable) -> Callable:
-        def wrapper(self, module, *args, **kwargs):
+        def wrapper(
+            self: Any, module: nn.Module, *args: Any, **kwargs: Any
+        ) -> None:
             if all(p.device.type == 'cpu' for p in module.parameters()):
                 kwargs.pop('device_ids', None)
                 kwargs.pop('output_device', None)
@@ -154,7 +159,7 @@ def allow_compile() -> None:
     """
 
     def spare_metainfo(maybe_compile: Callable) -> Callable:
-        def wrapper(self, target):
+        def wrapper(self: Runner, target: Any) -> Any:
             if self.cfg.get('compile'):
                 _wrap_once(
                     BaseDataElement, 'set_metainfo', torch.compiler.disable
@@ -166,8 +171,17 @@ def allow_compile() -> None:
     _wrap_once(Runner, '_maybe_compile', spare_metainfo)
 
 
+def provide_is_compiling() -> None:
+    """Put ``torch.compiler.is_compiling`` where PyTorch has it from 2.3 on.
+
+    Before, the compiler knows the same function by another name.
+    """
+    if not hasattr(torch.compiler, 'is_compiling'):
+        torch.compiler.is_compiling = torch._utils.is_compiling
+
+
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any):
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     """Give an attribute another value for a while."""
     original = getattr(owner, name)
     setattr(owner, name, value)

@@ -31,7 +31,7 @@ def check_versions() -> None:
         ImportError: One line for each package that is missing or of another
             version, with the pip command that helps.
     """
-    problems = []
+    problems: list[str] = []
     for name, (wanted, module) in REQUIRED.items():
         if name == 'mmaction2' and problems:
             break  # importing it asserts some of the others

@@ -1,4 +1,5 @@
 import copy
+import os
 import pickle
 
 import decord
@@ -22,6 +23,11 @@ READ = [
     dict(type='DecordInit'),
     dict(type='SampleVideoClips', clip_len=8),
     dict(type='DecordDecode'),
+]
+OURS = [
+    dict(type='VideoReaderInit'),
+    dict(type='SampleVideoClips', clip_len=8),
+    dict(type='ReadVideoClips'),
 ]
 PACK = [
     dict(type='FormatShape', input_format='NCTHW'),
@@ -383,14 +389,55 @@ def test_few_bad_videos_are_left_out_and_told(tmp_path, capsys):
     assert dataset.get_data_info(1)['filename'].endswith('2.avi')
 
 
-def test_paths_with_spaces_and_signs(tmp_path):
-    name = "a b/c #1! (x) [y] & ';=ü.avi"
-    write_video(tmp_path / 'videos' / name, 9)
-    (tmp_path / 'ann.txt').write_text(f'{name} 1\n\n', encoding='utf-8')
-    dataset = make(tmp_path)
-    assert dataset[0]['data_samples'].gt_label.tolist() == [1]
-    (tmp_path / 'ann.txt').write_text(f'{name},1\n', encoding='utf-8')
-    assert len(make(tmp_path, delimiter=',')) == 1
+SIGNS = [
+    "a b/c #1! (x) [y] & ';=ü.avi",
+    'トランポリン 🤸/jump.avi',
+    '$(touch marker);`touch marker`|touch marker.avi',
+    '-i.avi',
+    '%03d.avi',
+    'concat:0.avi|0.avi',
+    'two  spaces\tand a tab.avi',
+    '"quoted" \\back.avi',
+    '../beside.avi',
+    'deep/../0.avi',
+]
+
+
+@pytest.mark.parametrize('read', [READ, OURS], ids=['stock', 'ours'])
+def test_paths_with_signs(tmp_path, monkeypatch, read):
+    monkeypatch.chdir(tmp_path)
+    outside = tmp_path / 'else where' / 'outside.avi'
+    names = [*SIGNS, str(outside)]
+    (tmp_path / 'videos/deep').mkdir(parents=True)
+    for number, name in enumerate(names):
+        write_video(tmp_path / 'videos' / name, 9 + number, seed=number)
+    before = sorted(tmp_path.rglob('*'))
+    for delimiter in (' ', ',', '\t'):
+        lines = [f'{name}{delimiter}1' for name in names]
+        # Windows' line ends, and the mark that its editors put first.
+        text = '\ufeff' + '\r\n'.join(lines) + '\r\n\r\n'
+        (tmp_path / 'ann.txt').write_bytes(text.encode())
+        dataset = make(tmp_path, read=read, delimiter=delimiter)
+        assert len(dataset._clip_counts) == len(names)
+        first = np.cumsum(dataset.clip_counts) - dataset.clip_counts
+        for video, sample in enumerate(dataset.__getitems__(first.tolist())):
+            meta = sample['data_samples']
+            path = tmp_path / 'videos' / names[video]
+            assert os.path.samefile(meta.filename, path)
+            assert meta.gt_label.tolist() == [1]
+            np.testing.assert_array_equal(
+                sample['inputs'][0].permute(1, 2, 3, 0).numpy(),
+                read_video(path)[:8],
+            )
+    made = set(tmp_path.rglob('*')) - set(before)
+    assert {path.name for path in made} == {'ann.txt', 'frame_index.jsonl'}
+
+
+def test_an_annotation_file_in_another_encoding(tmp_path):
+    write_dataset(tmp_path, [9])
+    (tmp_path / 'ann.txt').write_bytes(b'0.avi 1\nm\xfcll.avi 1\n')
+    with pytest.raises(ValueError, match='ann.txt, line 2: .* as UTF-8'):
+        make(tmp_path)
 
 
 def test_refusals(folder, tmp_path):

@@ -1,5 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mmaction.registry import TRANSFORMS
 
 import vll_mmaction  # noqa: F401
@@ -104,3 +108,68 @@ def test_transform_sets_the_keys_of_stock():
     assert some['frame_inds'].tolist() == [4, 5, 6, 7]
     with pytest.raises(ValueError, match='a.avi has no frames'):
         transform(dict(total_frames=0, filename='a.avi'))
+
+
+# --- properties of any rule -----------------------------
+
+RULES = st.builds(
+    ClipSampling,
+    clip_len=st.integers(1, 9),
+    frame_interval=st.integers(1, 4),
+    clip_stride=st.none() | st.integers(1, 30),
+    max_clips=st.none() | st.integers(1, 6),
+    keep=st.sampled_from(['first', 'uniform', 'random']),
+    short=st.sampled_from(['loop', 'repeat_last']),
+)
+LENGTHS = st.integers(1, 200)
+
+
+def all_inds(rule, n, clip_ids=None):
+    return rule.frame_inds(n, clip_ids, np.random.default_rng(3))
+
+
+@given(RULES, LENGTHS)
+def test_index_and_frames_agree_for_any_rule(rule, n):
+    inds = all_inds(rule, n)
+    assert inds.shape == (rule.count(n), rule.clip_len)
+    assert inds.dtype == np.int64
+    assert 0 <= inds.min() <= inds.max() < n
+    if n >= rule.span:
+        assert (np.diff(inds, axis=1) == rule.frame_interval).all()
+        assert (np.diff(inds[:, 0]) > 0).all()
+
+
+@given(RULES, st.lists(LENGTHS, min_size=1, max_size=20))
+def test_longer_videos_have_no_fewer_clips(rule, lengths):
+    counts = rule.count(np.array(lengths))
+    assert counts.tolist() == [rule.count(n) for n in lengths]
+    assert (np.diff(rule.count(np.sort(lengths))) >= 0).all()
+
+
+@given(RULES, LENGTHS, st.randoms())
+def test_clips_do_not_depend_on_which_others_are_asked_for(rule, n, random):
+    inds = all_inds(rule, n)
+    chosen = random.choices(range(len(inds)), k=4)
+    np.testing.assert_array_equal(all_inds(rule, n, chosen), inds[chosen])
+
+
+@given(RULES, LENGTHS)
+def test_kept_clips_are_some_of_all(rule, n):
+    everything = dataclasses.replace(rule, max_clips=None)
+    starts = all_inds(rule, n)[:, 0].tolist()
+    assert set(starts) <= set(all_inds(everything, n)[:, 0].tolist())
+    assert len(starts) == min(
+        everything.count(n), rule.max_clips or everything.count(n)
+    )
+
+
+@given(st.integers(1, 9), st.integers(1, 4), LENGTHS)
+def test_clips_of_the_defaults_cover_the_video_once(clip_len, interval, n):
+    rule = ClipSampling(clip_len=clip_len, frame_interval=interval)
+    if n < rule.span:
+        return
+    frames = np.sort(all_inds(rule, n).ravel())
+    # Every frame_interval-th frame, up to a tail shorter than a clip.
+    assert (np.diff(frames) == interval).all()
+    assert frames[0] == 0
+    assert n - frames[-1] <= rule.stride + interval

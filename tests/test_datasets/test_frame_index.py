@@ -3,12 +3,19 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from video_files import write_dataset, write_video
 
 from vll_mmaction.datasets import frame_index
-from vll_mmaction.datasets.frame_index import FrameIndex, load_or_build
+from vll_mmaction.datasets.frame_index import (
+    FrameIndex,
+    VideoEntry,
+    load_or_build,
+)
 
 
 @pytest.fixture
@@ -139,6 +146,18 @@ def test_another_rank_waits_for_the_file(videos, tmp_path, monkeypatch):
     assert [index[v].frames for v in videos] == [5, 40, 17]
 
 
+def test_another_rank_goes_on_if_a_video_changes_later(
+    videos, tmp_path, monkeypatch
+):
+    build(videos, tmp_path)
+    os.remove(videos[0])
+    write_video(videos[1], 23)
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    monkeypatch.setattr(frame_index, 'QUIET_SECONDS', 1)
+    index = build(videos, tmp_path)
+    assert [index[v].frames for v in videos] == [5, 40, 17]
+
+
 def test_never_built_in_a_worker(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(frame_index, 'get_worker_info', lambda: object())
     with pytest.raises(RuntimeError, match='never built in a data loader'):
@@ -158,3 +177,57 @@ def test_default_place(tmp_path, monkeypatch):
     cached = place(str(folder), ann_file)
     assert cached.startswith(str(tmp_path / 'cache' / 'vll_mmaction'))
     assert cached == place(str(folder), 'other.txt')
+
+
+# --- properties of any names and counts -----------------------------
+
+# Bytes of a name that are no UTF-8 come as lone surrogates.
+NAMES = st.text(
+    st.characters(exclude_categories=['Cs'], exclude_characters='/\0')
+    | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF),
+    min_size=1,
+    max_size=8,
+).filter(lambda name: name.strip('.'))
+ENTRIES = st.builds(
+    VideoEntry,
+    stamp=st.just((-1, -1)),  # that of files which are not there
+    frames=st.integers(0, 2**40),
+    reason=st.text(max_size=8),
+)
+
+
+@given(st.dictionaries(NAMES, ENTRIES, max_size=6), st.randoms())
+def test_any_names_are_kept(entries, random):
+    order = random.sample(sorted(entries), len(entries))
+    counted = []
+
+    def count(videos):
+        counted.extend(videos)
+        return ((v, entries[os.path.basename(v)]) for v in videos)
+
+    with tempfile.TemporaryDirectory() as root:
+        path = f'{root}/frame_index.jsonl'
+        videos = [f'{root}/{name}' for name in order]
+        load_or_build(videos + videos, path, root, count)
+        assert counted == videos  # each once, in order
+        index = load_or_build(videos[::-1], path, root, None)
+        assert {v: index[v] for v in videos} == {
+            v: entries[os.path.basename(v)] for v in videos
+        }
+        # An index moves with its videos.
+        moved = FrameIndex(path, '/elsewhere')
+        assert all(f'/elsewhere/{name}' in moved for name in entries)
+
+
+def test_index_of_another_data_set_is_refused(videos, tmp_path):
+    build(videos, tmp_path)
+    index = FrameIndex(
+        str(tmp_path / 'videos/frame_index.jsonl'), str(tmp_path / 'videos')
+    )
+    # Others of the same folder share its index.
+    index.check_videos([str(tmp_path / 'videos/new.avi')])
+    index = FrameIndex(index.path, str(tmp_path / 'other'))
+    index.check_videos([str(tmp_path / 'other/1.avi')])
+    index.check_videos(['s3://bucket/1.avi', str(tmp_path / 'other/1.avi')])
+    with pytest.raises(ValueError, match='such as 0.avi.*none of the'):
+        index.check_videos([str(tmp_path / 'other/new.avi')])

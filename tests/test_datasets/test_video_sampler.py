@@ -2,6 +2,8 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from mmaction.registry import DATA_SAMPLERS
 from mmengine.dataset import DefaultSampler
 from mmengine.runner.runner import _SlicedDataset
@@ -206,3 +208,81 @@ def test_a_million_videos_take_a_moment():
     batches = batch_sampler(dataset, 0, 8, 1)
     first = next(iter(batches))
     assert len(first) >= 1
+
+
+# --- properties of any data set on any number of ranks ----------------------
+
+COUNTS = st.lists(st.integers(1, 9), min_size=1, max_size=30)
+RUN = st.fixed_dictionaries(
+    dict(
+        world=st.integers(1, 5),
+        batch_size=st.integers(1, 4),
+        epoch=st.integers(0, 3),
+        shuffle=st.booleans(),
+        balance=st.booleans(),
+        drop_last=st.booleans(),
+        window=st.integers(1, 4),
+    )
+)
+
+
+@given(COUNTS, RUN)
+def test_every_epoch_deals_whole_videos_evenly(counts, run):
+    a_step = run['world'] * run['batch_size']
+    assume(run['batch_size'] <= len(counts))
+    assume(a_step <= len(counts) or not run['drop_last'])
+    dataset = Clips(counts)
+    ranks = world_batches(dataset, **run)  # whole videos, clips in order
+    steps = {len(rank) for rank in ranks}
+    assert len(steps) == 1
+    seen = [v for rank in ranks for videos in rank for v in videos]
+    times = np.bincount(seen, minlength=len(counts))
+    for rank in ranks:
+        for videos in rank:
+            assert len(set(videos)) == len(videos) == run['batch_size']
+    if run['drop_last']:
+        assert times.max() == 1
+        assert times.sum() == len(counts) // a_step * a_step
+    else:
+        assert times.min() >= 1
+        assert times.max() - times.min() <= 1
+        assert times.sum() < len(counts) + a_step
+
+
+@given(COUNTS, RUN, st.integers(0, 40))
+def test_what_is_skipped_is_the_start(counts, run, skip):
+    world, epoch = run.pop('world'), run.pop('epoch')
+    a_step = world * run['batch_size']
+    assume(run['batch_size'] <= len(counts))
+    assume(a_step <= len(counts) or not run['drop_last'])
+    whole, rest = (
+        batch_sampler(Clips(counts), world - 1, world, **run) for _ in range(2)
+    )
+    for batches in (whole, rest):
+        batches.sampler.set_epoch(epoch)
+    rest.skip(epoch, skip)
+    assert list(map(list, rest)) == list(map(list, whole))[skip:]
+    # The next epoch begins at its start.
+    for batches in (whole, rest):
+        batches.sampler.set_epoch(epoch + 1)
+    assert list(map(list, rest)) == list(map(list, whole))
+
+
+@given(COUNTS, st.integers(0, 3), st.randoms())
+def test_order_of_the_videos_does_not_depend_on_their_clips(
+    counts, epoch, random
+):
+    others = random.sample(counts, len(counts))
+    orders = [
+        world_batches(Clips(c), 2, 1, epoch, balance=False)
+        for c in (counts, others)
+    ]
+    assert orders[0] == orders[1]
+
+
+@given(COUNTS, st.integers(1, 9))
+def test_clip_level_batches_hold_each_clip_once(counts, batch_size):
+    clips = Clips(counts)
+    batches = list(ClipBatchSampler(DefaultSampler(clips, seed=1), batch_size))
+    assert sorted(sum(map(list, batches), [])) == list(range(len(clips)))
+    assert {len(batch) for batch in batches[:-1]} <= {batch_size}

@@ -54,11 +54,6 @@ def test_config_says_what_the_page_says(folder):
     assert config.optim_wrapper.optimizer.type == 'SGD'
 
 
-def test_links_lead_somewhere():
-    for link in re.findall(r'\]\(([^)#]+)\)', PAGE):
-        assert (ROOT / 'docs' / link).exists()
-
-
 def test_train_and_test_as_the_page_says(folder):
     commands = [
         shlex.split(line) for line in blocks('bash')[1].splitlines() if line

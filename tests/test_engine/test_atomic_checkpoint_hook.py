@@ -137,6 +137,25 @@ Runner.from_cfg(Config({config!r})).train()
     assert not list(tmp_path.glob('*.tmp'))
 
 
+def test_what_was_to_be_removed_is_removed_after_a_resume(
+    tmp_path, monkeypatch
+):
+    remove = hook_module.AtomicLocalBackend.remove
+
+    def stop(self, filepath):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hook_module.AtomicLocalBackend, 'remove', stop)
+    with pytest.raises(KeyboardInterrupt):
+        toy_runner(tmp_path).train()
+    assert {'epoch_1.pth', 'epoch_2.pth'} <= checkpoint_files(tmp_path)
+
+    monkeypatch.setattr(hook_module.AtomicLocalBackend, 'remove', remove)
+    toy_runner(tmp_path, resume=True).train()
+    left = {name for name in checkpoint_files(tmp_path) if 'epoch' in name}
+    assert {name for name in left if 'best' not in name} == {'epoch_2.pth'}
+
+
 class TestResume:
     """``--resume`` where ``last_checkpoint`` names no whole file."""
 
@@ -163,6 +182,15 @@ class TestResume:
         last = folder / 'epoch_2.pth'
         last.write_bytes(last.read_bytes()[:-100])
         assert self.resumed_from(folder) == folder / 'epoch_1.pth'
+
+    def test_pointer_missing(self, folder):
+        (folder / 'last_checkpoint').unlink()
+        assert self.resumed_from(folder) == folder / 'epoch_2.pth'
+
+    def test_nothing_there(self, tmp_path):
+        runner = toy_runner(tmp_path, resume=True)
+        runner.call_hook('before_run')
+        assert runner._load_from is None
 
     def test_pointer_empty(self, folder):
         (folder / 'last_checkpoint').write_text('')

@@ -5,9 +5,12 @@ import json
 import pytest
 import torch
 from mmaction.datasets.transforms import DecordInit
+from mmaction.registry import HOOKS
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from stock_tools import run_tool, small_config
+from toy_run import toy_runner
 from video_files import write_dataset
 
 LENGTHS = [4, 30, 9, 17, 3, 23, 12]
@@ -35,10 +38,15 @@ def make_config(data_root, level, loop, workers=0, accumulate=1):
             'default_hooks.checkpoint.by_epoch': False,
             'default_hooks.checkpoint.max_keep_ckpts': -1,
             'default_hooks.checkpoint.save_best': None,
-            'default_hooks.logger.interval': 1,
+            # Every third batch of an epoch, and its last.
+            'default_hooks.logger.interval': 3,
         }
     )
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
+    # It reads a video to try, which is not to be counted here.
+    config.custom_hooks = [
+        hook for hook in config.custom_hooks if 'Check' not in hook['type']
+    ]
     if loop == 'iterations':
         config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=10)
         config.log_processor.by_epoch = False
@@ -116,13 +124,14 @@ def test_in_the_middle_of_an_epoch(
         resume=tmp_path / f'whole/iter_{stop}.pth',
     )
     assert_same(found, wanted)
-    assert min(rest) == stop + 1 and max(rest) == max(curve)
+    assert sorted(rest) == [step for step in sorted(curve) if step > stop]
     for step, row in rest.items():
         for name in ('loss', 'lr', 'grad_norm', 'top1_acc'):
             assert row[name] == curve[step][name]
     if level == 'vll' and not workers:
         # No done batch is read again: 2 videos a step.
-        assert len(opened) == 2 * (max(curve) - stop)
+        steps = 12 if loop == 'epochs' else 10
+        assert len(opened) == 2 * (steps - stop)
 
 
 def test_without_a_seed_the_checkpoint_brings_it(data_root, tmp_path):
@@ -148,13 +157,94 @@ def test_an_epoch_ends_with_an_update(data_root, tmp_path):
     assert_same(found, wanted)
 
 
-def test_another_batch_size_is_told(data_root, tmp_path, caplog):
-    config = make_config(data_root, 'vll', 'epochs')
+def read_log(work_dir):
+    (log,) = work_dir.glob('*/*.log')
+    return log.read_text()
+
+
+def test_gradients_left_behind_are_told(data_root, tmp_path):
+    """4 batches accumulated by 3, and the second is saved."""
+    for interval, told in ((2, True), (4, False)):
+        config = make_config(data_root, 'vll', 'epochs', accumulate=3)
+        config.default_hooks.checkpoint.interval = interval
+        train(config, tmp_path / str(interval))
+        log = read_log(tmp_path / str(interval))
+        assert ('saved between two updates' in log) is told
+
+
+@pytest.mark.parametrize('loop', ['epochs', 'iterations'])
+@pytest.mark.parametrize(
+    'stop, told',
+    [(6, 'Epoch 2 was under way and starts anew'), (8, 'epochs so far')],
+)
+def test_another_batch_size(loop, stop, told, data_root, tmp_path):
+    """Epochs of 4 batches, then of 2: no video is left out, and all know."""
+    config = make_config(data_root, 'vll', loop)
     train(config, tmp_path / 'whole')
     config.train_dataloader.batch_size = 6
-    train(config, tmp_path / 'rest', resume=tmp_path / 'whole/iter_8.pth')
-    (log,) = (tmp_path / 'rest').glob('*/*.log')
-    assert 'which have 2 each now' in log.read_text()
+    opened = []
+    with pytest.MonkeyPatch.context() as patch:
+        original = DecordInit._get_video_reader
+        patch.setattr(
+            DecordInit,
+            '_get_video_reader',
+            lambda self, name: opened.append(name) or original(self, name),
+        )
+        first = tmp_path / f'whole/iter_{stop}.pth'
+        state, rows = train(config, tmp_path / 'rest', resume=first)
+    log = read_log(tmp_path / 'rest')
+    assert 'was 4 batches of 2 on each of 1 process(es) and is 2' in log
+    assert told in log
+    # Epoch 2 from its start or not, and epoch 3; 12 videos each, as 7 do not
+    # fill 2 batches of 6.
+    epochs = (12 - stop) // 2 - 1 if loop == 'epochs' else (10 - stop) // 2
+    assert len(opened) == 12 * epochs
+    if loop == 'epochs':
+        assert max(rows) == stop + 2 * epochs
+    # From a checkpoint of the new size on, it is exact again.
+    if stop == 6:
+        again = tmp_path / 'rest/iter_8.pth'
+        found, _ = train(config, tmp_path / 'again', resume=again)
+        assert_same(found, state)
+        assert 'starts anew' not in read_log(tmp_path / 'again')
+
+
+@HOOKS.register_module(force=True)
+class StopInValidation(Hook):
+    """Stands for a machine that is switched off then."""
+
+    def before_val_epoch(self, runner):
+        if runner.iter == 4:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize('loop', ['epochs', 'iterations'])
+def test_a_validation_that_was_missed_comes_first(loop, tmp_path):
+    options = {}
+    if loop == 'iterations':
+        options = dict(
+            train_cfg=dict(
+                type='IterBasedTrainLoop', max_iters=4, val_interval=4
+            ),
+            checkpoint=dict(by_epoch=False, interval=4),
+        )
+
+    def train(*hooks, resume):
+        runner = toy_runner(
+            tmp_path,
+            resume=resume,
+            custom_hooks=[dict(type='ExactResumeHook'), *hooks],
+            **options,
+        )
+        runner.train()
+        return len(runner.message_hub.get_scalar('val/acc').data[0])
+
+    with pytest.raises(KeyboardInterrupt):
+        train(dict(type='StopInValidation'), resume=False)
+    count = 2 if loop == 'epochs' else 1
+    assert train(resume=True) == count
+    # Not once more.
+    assert train(resume=True) == count
 
 
 def test_two_processes(data_root, tmp_path):

@@ -4,9 +4,12 @@ import contextlib
 import itertools
 import math
 
+import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from mmaction.registry import MODELS
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -513,3 +516,157 @@ def test_compiles_to_one_graph(mode):
         torch.testing.assert_close(*[grad for grad, _ in grads])
         for name in terms:
             torch.testing.assert_close(*[terms[name] for _, terms in grads])
+
+
+# --- properties of every mode -----------------------------
+
+# Also of modes that the oracle above doesn't know.
+ANY_OPTIONS = st.fixed_dictionaries(
+    {
+        name: st.sampled_from(losses._ALLOWED[name])
+        for name in ('mode', 'score', 'distance', 'reduction')
+    }
+)
+
+
+@st.composite
+def batches(draw):
+    """Logits (float64), labels and ids of 1 to 4 videos of 1 to 5 clips."""
+    num_classes = draw(st.integers(2, 5))
+    sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    logits = draw(
+        hnp.arrays(
+            np.int64, (sum(sizes), num_classes), elements=st.integers(-20, 20)
+        )
+    )
+    # Quarters and hundredths: no two classes of a clip are equal.
+    logits = logits / 4 + np.arange(num_classes) / 100
+    classes = st.integers(0, num_classes - 1)
+    labels = [draw(classes) for _ in sizes]
+    return (
+        torch.from_numpy(logits),
+        torch.tensor(np.repeat(labels, sizes)),
+        np.repeat(np.arange(len(sizes)), sizes),
+    )
+
+
+def terms(logits, labels, ids, options):
+    ccl = ConsistentConstraintLoss(**options)
+    out = video_level_loss(logits, labels, ids, ccl=ccl)
+    return torch.stack([out['loss_ce'], out['loss_ccl']])
+
+
+def assert_equal(one, other):
+    torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+@given(batches(), ANY_OPTIONS, st.randoms())
+def test_order_of_clips_and_names_of_videos_do_not_matter(
+    batch, options, random
+):
+    logits, labels, ids = batch
+    order = list(range(len(ids)))
+    random.shuffle(order)
+    names = [3 * number - 7 for number in range(ids.max() + 1)]
+    random.shuffle(names)
+    assert_equal(
+        terms(
+            logits[order], labels[order], np.array(names)[ids][order], options
+        ),
+        terms(logits, labels, ids, options),
+    )
+
+
+@given(batches(), ANY_OPTIONS)
+def test_loss_of_a_batch_is_the_mean_over_its_videos(batch, options):
+    logits, labels, ids = batch
+    alone = [
+        terms(logits[ids == video], labels[ids == video], None, options)
+        for video in np.unique(ids)
+    ]
+    whole = terms(logits, labels, ids, options)
+    assert_equal(whole, torch.stack(alone).mean(0))
+    # A video that comes again weighs twice.
+    first = ids == 0
+    again = terms(
+        torch.cat([logits, logits[first]]),
+        torch.cat([labels, labels[first]]),
+        np.concatenate([ids, np.full(first.sum(), -1)]),
+        options,
+    )
+    assert_equal(again, torch.stack([*alone, alone[0]]).mean(0))
+
+
+@given(batches(), ANY_OPTIONS, st.randoms(), st.integers(-50, 50))
+def test_names_of_classes_and_a_common_shift_do_not_matter(
+    batch, options, random, shift
+):
+    logits, labels, ids = batch
+    order = list(range(logits.shape[1]))
+    random.shuffle(order)
+    renamed = torch.tensor(order).argsort()[labels]
+    assert_equal(
+        terms(logits[:, order] + shift, renamed, ids, options),
+        terms(logits, labels, ids, options),
+    )
+
+
+@given(batches(), ANY_OPTIONS)
+def test_bounds(batch, options):
+    logits, labels, ids = batch
+    ce, ccl = terms(logits, labels, ids, options)
+    assert ce >= 0 and ccl >= 0
+    if (options['score'], options['reduction']) == ('prob', 'mean'):
+        # No two points of the simplex are farther apart.
+        assert ccl <= 0.3 * math.sqrt(2) + 1e-12
+    same = logits[[0] * len(ids)]
+    one_label = labels[[0] * len(ids)]
+    assert terms(same, one_label, ids, options)[1] < 1e-12
+
+
+@given(batches(), st.sampled_from(OPTIONS))
+def test_equals_double_loop_everywhere(batch, options):
+    logits, labels, ids = batch
+    ce, ccl = oracle(logits, labels, ids, **options)
+    assert_equal(
+        terms(logits, labels, ids, options),
+        torch.tensor([0.7 * ce, 0.3 * ccl], dtype=torch.float64),
+    )
+
+
+@pytest.mark.parametrize(
+    'dtype', [torch.float16, torch.bfloat16, torch.float32]
+)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_edges_of_a_type(dtype, data):
+    info = torch.finfo(dtype)
+    # Twice the half of the largest is the largest difference there is.
+    edges = [0, 1, info.eps, info.tiny, info.smallest_normal / 4, 30]
+    edges += [info.max / 2, math.sqrt(info.max)]
+    edges += [-edge for edge in edges]
+    shape = data.draw(st.tuples(st.integers(1, 4), st.integers(2, 4)))
+    values = data.draw(
+        hnp.arrays(object, shape, elements=st.sampled_from(edges))
+    )
+    logits = torch.tensor(values.tolist(), dtype=dtype)
+    best = logits.double().topk(2).values
+    assume(bool((best[:, 0] > best[:, 1]).all()))  # no draw for the first
+    label = data.draw(st.integers(0, shape[1] - 1))
+    labels = torch.full(shape[:1], label)
+    options = data.draw(st.sampled_from(OPTIONS))
+    assume(options['score'] == 'prob' or info.max < 1e5)
+    logits.requires_grad_()
+    out = terms(logits, labels, None, options)
+    (grad,) = torch.autograd.grad(out.sum(), logits)
+    assert out.isfinite().all() and out.dtype == torch.float32
+    assert grad.isfinite().all() and grad.dtype == dtype
+    rows = logits.detach().double()
+    ccl = oracle_video(rows.tolist(), label, **options)
+    ce = -rows.log_softmax(1)[:, label].mean()
+    torch.testing.assert_close(
+        out.double(),
+        torch.stack([0.7 * ce, torch.tensor(0.3 * ccl).double()]),
+        rtol=1e-5,
+        atol=1e-6,
+    )

@@ -11,6 +11,7 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 
 import vll_mmaction.models.video_level_heads as heads
+from vll_mmaction.evaluation.clip_metrics import _video_figures
 from vll_mmaction.models import VideoLevelHeadMixin, video_level_loss
 
 FEATURE = torch.Size([8, 2, 3, 3])
@@ -167,12 +168,46 @@ def test_soft_labels_have_no_accuracy():
     head = build('VideoLevelI3DHead', loss_cls=dict(type='VideoLevelLoss'))
     labels = torch.randn(2, 4).softmax(1)
     out = head.loss_by_feat(torch.randn(2, 4), samples(labels, [1, 2]))
-    assert set(out) == {'loss_ce', 'loss_ccl'}
+    assert set(out) == {'loss_ce', 'loss_ccl', 'wrong_clips', 'agreement'}
     # One clip, as many classes as stock's label fix-up stumbles over.
     head.loss_by_feat(torch.randn(1, 4), samples(labels[:1], [1]))
     assert 'top1_acc' in head.loss_by_feat(
         torch.randn(1, 4), samples([3], [1])
     )
+
+
+@pytest.mark.parametrize('kind', ['hard', 'smooth', 'soft'])
+def test_wrong_clips_and_agreement(kind):
+    smooth = 0.1 if kind == 'smooth' else 0
+    head = build(
+        'VideoLevelI3DHead',
+        loss_cls=dict(type='VideoLevelLoss'),
+        label_smooth_eps=smooth,
+    )
+    counts, classes = [1, 2, 7, 30], [2, 3, 0, 1]
+    video = [v for v, count in enumerate(counts) for _ in range(count)]
+    order = torch.randperm(len(video)).tolist()
+    scores = torch.randn(len(video), 4, requires_grad=True)
+    labels = [classes[video[i]] for i in order]
+    if kind == 'soft':
+        labels = F.one_hot(torch.tensor(labels), 4) * 0.6 + 0.1
+    ids = [100 - video[i] for i in order]
+    out = head.loss_by_feat(scores, samples(labels, ids))
+
+    wrong, figures = [], []
+    for v, label in enumerate(classes):
+        clips = scores.detach()[[video[i] == v for i in order]]
+        wrong.append((clips.argmax(dim=1) != label).float().mean().item())
+        figures.append(_video_figures(clips.softmax(dim=1).numpy(), label))
+    assert out['wrong_clips'].item() == pytest.approx(sum(wrong) / 4)
+    agreement = sum(x['agreement'] for x in figures) / 4
+    assert out['agreement'].item() == pytest.approx(agreement)
+    assert 0 < agreement < 1 and 0 < sum(wrong) < 4
+    for name in ('wrong_clips', 'agreement'):
+        # MMEngine adds to the loss what is so called.
+        assert 'loss' not in name and not out[name].requires_grad
+    assert torch.equal(head.training_scores, scores.detach())
+    assert not head.training_scores.requires_grad
 
 
 def test_views_of_a_sample_share_label_and_video():

@@ -161,7 +161,7 @@ def test_chunks_give_the_gradient_of_all_clips(views, two_d):
     data = batch(shape=shape)
     losses, grads = gradients(model, data)
     expected_losses, expected = gradients(whole, data)
-    assert set(losses) == set(expected_losses)
+    assert set(losses) == set(expected_losses) >= {'agreement', 'wrong_clips'}
     assert_close(losses, expected_losses)
     assert_close(grads, expected)
     per_view = 2 if two_d else 1

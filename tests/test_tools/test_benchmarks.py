@@ -15,6 +15,8 @@ common = importlib.import_module('bench_common')
 growth = importlib.import_module('growth')
 input_path = importlib.import_module('input_path')
 loss = importlib.import_module('loss')
+memory = importlib.import_module('memory')
+train_step = importlib.import_module('train_step')
 
 
 def test_markdown():
@@ -68,7 +70,12 @@ def test_input_path():
     codecs = {'one': ('v.avi', 'mpeg4', 12, 0)}
     rows = input_path.measure(1, 32, codecs)
     names = [row[0] for row in rows]
-    assert {input_path.BASE, 'ours', input_path.LIMIT} <= set(names)
+    assert {
+        input_path.BASE,
+        'ours',
+        input_path.CALLS,
+        input_path.LIMIT,
+    } <= set(names)
     assert all(len(row) == 2 for row in rows)
 
 
@@ -89,7 +96,34 @@ def test_growth():
     assert growth.count_frames_seconds(1) > 0
 
 
-@pytest.mark.parametrize('tool', [balance, growth, input_path, loss])
+@pytest.mark.parametrize('network', memory.WAYS)
+def test_ways_of_saving_memory_give_one_gradient(network):
+    batch = train_step.make_batch(1, 5)
+    found = {}
+    for way in memory.WAYS[network]:
+        model = memory.build(network, way, 32, 2)
+        memory.step(model, batch, way, 2)
+        found[way] = [p.grad.norm() for p in model.parameters()]
+    plain = torch.stack(found.pop('plain'))
+    assert plain.count_nonzero() > 10
+    for norms in found.values():
+        torch.testing.assert_close(
+            torch.stack(norms), plain, rtol=1e-3, atol=1e-6
+        )
+
+
+@pytest.mark.skipif(
+    not Path('/proc/self/clear_refs').exists(), reason='needs Linux'
+)
+def test_peak_of_memory():
+    torch.ones(2**26)
+    before = memory.reset_peak()
+    assert memory.peak() - before < 2**24
+    torch.ones(2**24)
+    assert 2**25 < memory.peak() - before < 2**27
+
+
+@pytest.mark.parametrize('tool', [balance, growth, input_path, loss, memory])
 def test_they_say_what_they_do(tool, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [tool.__name__, '--help'])
     with pytest.raises(SystemExit) as end:

@@ -73,6 +73,14 @@ def command_of(output):
     return [line[len(start) :] for line in lines if line.startswith(start)]
 
 
+def rank_command(python, tool):
+    """What the launcher is to start: a rank that dies with it (Linux)."""
+    if shutil.which('setpriv') is None:
+        return [tool]
+    words = ['--no-python', 'setpriv', '--pdeathsig', 'KILL']
+    return [*words, python, '-u', tool]
+
+
 @pytest.mark.parametrize(
     'script, arguments',
     [
@@ -98,13 +106,14 @@ def test_train_on_gpus(config, fake_python):
     status, output = run(
         *('dist_train.sh', config, 2),
         *('--work-dir', 'my runs', '--resume'),
-        PYTHON=fake_python(gpus=4),
+        PYTHON=(python := fake_python(gpus=4)),
     )
     assert status == 0
     assert command_of(output) == [
         *('-m', 'torch.distributed.run', '--nnodes=1', '--node_rank=0'),
         *('--master_addr=127.0.0.1', '--master_port=29500'),
-        *('--nproc_per_node=2', '/my tools/train.py'),
+        '--nproc_per_node=2',
+        *rank_command(python, '/my tools/train.py'),
         *('--launcher', 'pytorch', str(config)),
         *('--work-dir', 'my runs', '--resume'),
     ]
@@ -115,7 +124,7 @@ def test_train_on_gpus(config, fake_python):
 def test_test_on_gpus_of_two_machines(config, fake_python):
     status, output = run(
         *('dist_test.sh', config, 'my runs/best.pth', 1),
-        PYTHON=fake_python(gpus=1),
+        PYTHON=(python := fake_python(gpus=1)),
         NNODES='2',
         NODE_RANK='1',
         MASTER_ADDR='10.0.0.5',
@@ -125,7 +134,8 @@ def test_test_on_gpus_of_two_machines(config, fake_python):
     assert command_of(output) == [
         *('-m', 'torch.distributed.run', '--nnodes=2', '--node_rank=1'),
         *('--master_addr=10.0.0.5', '--master_port=29999'),
-        *('--nproc_per_node=1', '/my tools/test.py'),
+        '--nproc_per_node=1',
+        *rank_command(python, '/my tools/test.py'),
         *('--launcher', 'pytorch', str(config), 'my runs/best.pth'),
     ]
 
@@ -134,11 +144,11 @@ def test_without_cuda_processes_talk_by_gloo(config, fake_python):
     status, output = run(
         *('dist_train.sh', config, 3),
         *('--cfg-options', 'env_cfg.dist_cfg.backend=mpi'),
-        PYTHON=fake_python(gpus=0),
+        PYTHON=(python := fake_python(gpus=0)),
     )
     assert status == 0
     assert command_of(output)[7:] == [
-        '/my tools/train.py',
+        *rank_command(python, '/my tools/train.py'),
         *('--cfg-options', 'env_cfg.dist_cfg.backend=gloo'),
         *('--launcher', 'pytorch', str(config)),
         *('--cfg-options', 'env_cfg.dist_cfg.backend=mpi'),

@@ -107,7 +107,7 @@ def test_rows_are_trained_and_compared(tmp_path, capsys):
         )
         texts.append(out.read_text())
     table = capsys.readouterr().out.splitlines()
-    assert [line.split(' | ')[0] for line in table[2:4]] == [
+    assert [line.split(' | ')[0] for line in table[4:6]] == [
         '| clip level, CE',
         '| CE of the mean prediction',
     ]

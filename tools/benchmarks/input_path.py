@@ -13,6 +13,8 @@ encodes the videos.
 - decord in VideoClipDataset: stock reading, a crop of its own for each clip.
 - ours: VideoReaderInit and ReadVideoClips in VideoClipDataset.
 - ours, a clip at a time: the same where each clip is read on its own.
+- OpenCV's calls alone: decoding, conversion, resizing and writing in a bare
+  loop, with one crop for all and no flip; what ours could reach at best.
 - codec alone: OpenCV decodes every frame and converts none; no reader that
   uses this decoder can be faster.
 
@@ -41,6 +43,7 @@ CODECS = {
     'H.264, every 250, B-frames': ('250.mp4', 'libx264', 250, 2),
 }
 BASE = 'stock, a clip at a time'
+CALLS = "OpenCV's calls alone"
 LIMIT = 'codec alone'
 GEOMETRY = [
     dict(type='Resize', scale=(-1, 128)),
@@ -80,6 +83,7 @@ def rivals(path: str, ann_file: str) -> dict:
     from mmengine.dataset import Compose
 
     from vll_mmaction.datasets import ClipBatch, VideoClipDataset
+    from vll_mmaction.datasets.clip_geometry import needed_corner
 
     with open(ann_file, 'w', encoding='utf-8') as file:
         print(path, 0, file=file)
@@ -100,12 +104,35 @@ def rivals(path: str, ann_file: str) -> dict:
         )
         packed['inputs'].contiguous()
 
-    def codec_alone() -> None:
-        capture = cv2.VideoCapture(
+    def opened() -> cv2.VideoCapture:
+        return cv2.VideoCapture(
             path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
         )
+
+    def codec_alone() -> None:
+        capture = opened()
         while capture.grab():
             pass
+
+    def calls_alone() -> None:
+        capture, frame, part = opened(), None, None
+        width, height = (
+            int(capture.get(key))
+            for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        size = round(width * 128 / height), 128
+        left, top = (size[0] - 112) // 2, 8
+        rows, columns, scales = needed_corner(
+            (width, height), size, left + 112, top + 112
+        )
+        array = np.empty((len(clips), 3, 16, 112, 112), np.uint8)
+        for clip in array:
+            for red, green, blue in clip.transpose(1, 0, 2, 3):
+                capture.grab()
+                _, frame = capture.retrieve(frame)
+                part = cv2.resize(frame[:rows, :columns], None, part, *scales)
+                crop = part[top : top + 112, left : left + 112]
+                cv2.split(crop, [blue, green, red])
 
     key = (0, 0)
     found = {
@@ -118,6 +145,7 @@ def rivals(path: str, ann_file: str) -> dict:
         'ours, a clip at a time': lambda: [
             ours.__getitems__(ClipBatch([clip], key)) for clip in clips
         ],
+        CALLS: calls_alone,
         LIMIT: codec_alone,
     }
     found.update(other_packages(path, len(clips)))

@@ -1,63 +1,101 @@
 """How much memory and time does a training step on m clips of a video take?
 
-Each measurement is a process of its own: peak memory of the process (CPU) or
-of the allocator (CUDA), less what the model and the clips take. Compared are
+Memory: each figure is a process of its own; the peak of the process (CPU) or
+of the allocator (CUDA) in a step, less what model, gradients and clips take.
+Time: the ways take turns in one process, and a figure is the median of the
+rounds' ratios to ``plain``. Compared are
 
 - plain: all clips at once, the rival,
 - chunks: ``max_training_views`` of the recognizers,
 - two passes: as GradCache does, a pass without gradients for the scores, the
   loss's gradient with respect to them, then chunk by chunk a second pass that
-  takes it back.
+  takes it back,
+- with_cp: all clips at once, the stock backbone recomputing its blocks,
+
+for C3D-lite and for MMAction2's SlowOnly-18 with ``norm_eval``.
 
     python tools/benchmarks/memory.py [--quick]
 """
 
 import argparse
-import json
+import gc
 import logging
+import multiprocessing
 import resource
-import statistics
-import subprocess
-import sys
 import time
+import warnings
+from collections.abc import Callable
+from typing import Optional
 
 import torch
 from bench_common import machine, markdown, ratio
 from mmaction.registry import MODELS
 from mmaction.utils import register_all_modules
+from train_step import make_batch
 
 import vll_mmaction  # noqa: F401  (before mmaction.models)
 
-WAYS = ('plain', 'chunks', 'two passes')
-CHUNK = 4
+WAYS = {
+    'C3D-lite': ('plain', 'chunks', 'two passes'),
+    'SlowOnly-18': ('plain', 'chunks', 'two passes', 'with_cp'),
+}
+# Network, channels divided by, clips a chunk, numbers of clips.
+SETTINGS = (
+    ('C3D-lite', 8, 16, (16, 64, 128, 500)),
+    ('SlowOnly-18', 4, 16, (16, 64, 128, 500)),
+    ('C3D-lite', 1, 4, (4, 16)),
+)
+QUICK = (
+    ('C3D-lite', 8, 4, (4, 16)),
+    ('SlowOnly-18', 8, 4, (4, 16)),
+)
+# More clips than that are too much for ways that hold all of them.
+MOST_AT_ONCE = 128
 
 
-def build(way: str, narrow: int) -> torch.nn.Module:
-    """C3D-lite with its head, without dropout so that all ways are equal.
+def build(network: str, way: str, narrow: int, chunk: int) -> torch.nn.Module:
+    """A network with its head, without dropout: all ways are then equal.
 
     Args:
-        way (str): One of ``WAYS``.
+        network (str): One of ``WAYS``.
+        way (str): One of its ways.
         narrow (int): All layers have that many times fewer channels.
+        chunk (int): Clips a chunk, where the way has chunks.
 
     Returns:
-        nn.Module: The recognizer.
+        nn.Module: The recognizer, in training mode.
     """
     torch.manual_seed(0)
-    width = 4096 // narrow
+    if network == 'C3D-lite':
+        width = 4096 // narrow
+        backbone = dict(
+            type='C3DLite',
+            conv_channels=[c // narrow for c in (64, 128, 256, 256, 256)],
+            fc_channels=width,
+            dropout_ratio=0,
+        )
+    else:
+        width = 512 // narrow
+        backbone = dict(
+            type='ResNet3dSlowOnly',
+            depth=18,
+            pretrained=None,
+            base_channels=64 // narrow,
+            lateral=False,
+            conv1_kernel=(1, 7, 7),
+            inflate=(0, 0, 1, 1),
+            norm_eval=True,
+            with_cp=way == 'with_cp',
+        )
     model = MODELS.build(
         dict(
             type='VideoLevelRecognizer3D',
-            backbone=dict(
-                type='C3DLite',
-                conv_channels=[c // narrow for c in (64, 128, 256, 256, 256)],
-                fc_channels=width,
-                dropout_ratio=0,
-            ),
+            backbone=backbone,
             cls_head=dict(
                 type='VideoLevelI3DHead',
                 num_classes=101,
                 in_channels=width,
-                spatial_type=None,
+                spatial_type=None if network == 'C3D-lite' else 'avg',
                 dropout_ratio=0,
                 loss_cls=dict(type='VideoLevelLoss'),
             ),
@@ -67,24 +105,28 @@ def build(way: str, narrow: int) -> torch.nn.Module:
                 std=[58.395, 57.12, 57.375],
                 format_shape='NCTHW',
             ),
-            train_cfg=dict(max_training_views=CHUNK)
+            train_cfg=dict(max_training_views=chunk)
             if way == 'chunks'
             else None,
         )
     )
     model.init_weights()
-    return model.train()
+    model.train()
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    return model
 
 
-def step(model: torch.nn.Module, batch: dict, way: str) -> None:
+def step(model: torch.nn.Module, batch: dict, way: str, chunk: int) -> None:
     """Loss and gradients of one batch.
 
     Args:
         model (nn.Module): See :func:`build`.
         batch (dict): ``inputs``, a list of uint8 clips, ``data_samples``.
-        way (str): One of ``WAYS``.
+        way (str): See :func:`build`.
+        chunk (int): Clips a chunk.
     """
-    model.zero_grad()
+    model.zero_grad(set_to_none=False)
     if way != 'two passes':
         data = model.data_preprocessor(dict(batch), training=True)
         losses = model.loss(**data)
@@ -93,103 +135,199 @@ def step(model: torch.nn.Module, batch: dict, way: str) -> None:
     inputs, samples = batch['inputs'], batch['data_samples']
     device = next(model.parameters()).device
 
-    def score(start):
-        part = [x.to(device) for x in inputs[start : start + CHUNK]]
+    def score(start: int) -> torch.Tensor:
+        part = [x.to(device) for x in inputs[start : start + chunk]]
         views, _ = model.data_preprocessor.preprocess(part, None)
         return model.cls_head(model.backbone(views.flatten(0, 1)))
 
-    starts = range(0, len(inputs), CHUNK)
+    starts = range(0, len(inputs), chunk)
     with torch.no_grad():
         scores = torch.cat([score(start) for start in starts])
     scores.requires_grad_()
     losses = model.cls_head.loss_by_feat(scores, samples)
     (losses['loss_ce'] + losses['loss_ccl']).backward()
     for start in starts:
-        score(start).backward(scores.grad[start : start + CHUNK])
+        score(start).backward(scores.grad[start : start + chunk])
 
 
-def measure(way: str, clips: int, narrow: int, steps: int) -> None:
-    """Print peak memory, time and a gradient of one way, as JSON."""
-    from train_step import make_batch
+def status(name: str) -> Optional[int]:
+    """Bytes of an entry of Linux' ``/proc/self/status``, or None."""
+    try:
+        with open('/proc/self/status', encoding='ascii') as file:
+            for line in file:
+                if line.startswith(f'{name}:'):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
 
+
+def reset_peak() -> int:
+    """Forget the peak of memory so far.
+
+    Returns:
+        int: Bytes taken now; the peak so far where it cannot be forgotten.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    try:
+        with open('/proc/self/clear_refs', 'w', encoding='ascii') as file:
+            file.write('5')
+    except OSError:
+        return peak()
+    return status('VmRSS') or peak()
+
+
+def peak() -> int:
+    """Bytes taken at most."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return status('VmHWM') or kib * 1024
+
+
+def seconds() -> float:
+    """Clock of the GPU's work, or of the processor's."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time()
+
+
+def gradient(model: torch.nn.Module) -> float:
+    """Norm of all gradients."""
+    norms = [p.grad.norm() for p in model.parameters()]
+    return torch.stack(norms).norm().item()
+
+
+def measure_memory(
+    network: str, way: str, narrow: int, chunk: int, clips: int
+) -> dict:
+    """Memory of a step in this process.
+
+    Args:
+        network (str): See :func:`build`.
+        way (str): See :func:`build`.
+        narrow (int): See :func:`build`.
+        chunk (int): See :func:`build`.
+        clips (int): Clips of the video.
+
+    Returns:
+        dict: ``mib`` and ``gradient``, the norm of all gradients.
+    """
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    model = build(network, way, narrow, chunk).to(device)
+    # What libraries set up at their first use is no matter of clips.
+    step(model, make_batch(1, 1), way, chunk)
+    batch = make_batch(1, clips)
+    before = reset_peak()
+    step(model, batch, way, chunk)
+    mib = (peak() - before) / 2**20
+    return dict(mib=mib, gradient=gradient(model))
+
+
+def measure_time(
+    network: str, narrow: int, chunk: int, clips: int, rounds: int
+) -> dict[str, float]:
+    """Time of each way as a multiple of plain's.
+
+    Args:
+        network (str): See :func:`build`.
+        narrow (int): See :func:`build`.
+        chunk (int): See :func:`build`.
+        clips (int): Clips of the video.
+        rounds (int): Steps of each way, after one to warm up.
+
+    Returns:
+        dict[str, float]: Median ratio by way.
+    """
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    ways = WAYS[network]
+    models = {
+        way: build(network, way, narrow, chunk).to(device) for way in ways
+    }
+    batch = make_batch(1, clips)
+    taken = {way: [] for way in ways}
+    for number in range(rounds + 1):
+        for way, model in models.items():
+            start = seconds()
+            step(model, batch, way, chunk)
+            if number:
+                taken[way].append(seconds() - start)
+    return {way: ratio(times, taken['plain']) for way, times in taken.items()}
+
+
+def apart(measure: Callable[..., dict], *arguments: object) -> dict:
+    """Answer of a measurement made in a process of its own."""
+    # A forked process cannot use CUDA.
+    method = 'spawn' if torch.cuda.is_available() else 'fork'
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        return pool.apply(_measure, (measure, arguments))
+
+
+def _measure(measure: Callable[..., dict], arguments: tuple) -> dict:
+    torch.set_num_threads(1)
     register_all_modules()
     logging.disable(logging.INFO)
-    cuda = torch.cuda.is_available()
-    device = torch.device('cuda' if cuda else 'cpu')
-    model = build(way, narrow).to(device)
-    batch = make_batch(1, clips)
-    if cuda:
-        before = torch.cuda.memory_allocated()
-    else:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    seconds = []
-    for _ in range(steps):
-        start = time.perf_counter()
-        step(model, batch, way)
-        if cuda:
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    if cuda:
-        peak = torch.cuda.max_memory_allocated()
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    gradient = model.backbone.conv1.weight.grad.norm().item()
-    answer = dict(
-        mib=(peak - before) / 2**20,
-        seconds=statistics.median(seconds),
-        gradient=gradient,
-    )
-    print(json.dumps(answer))
+    warnings.simplefilter('ignore')
+    return measure(*arguments)
+
+
+def table(
+    network: str, narrow: int, chunk: int, counts: tuple, rounds: int
+) -> list[list]:
+    """Rows of a network: memory at each number of clips, time at the second.
+
+    Args:
+        network (str): See :func:`build`.
+        narrow (int): See :func:`build`.
+        chunk (int): See :func:`build`.
+        counts (tuple[int]): Numbers of clips.
+        rounds (int): See :func:`measure_time`.
+
+    Returns:
+        list[list]: A row a way.
+    """
+    setting = network, narrow, chunk
+    times = apart(measure_time, *setting, counts[1], rounds)
+    rows = []
+    for way in WAYS[network]:
+        held = way in ('plain', 'with_cp')
+        cells = []
+        for clips in counts:
+            if held and clips > MOST_AT_ONCE:
+                cells.append('-')
+                continue
+            found = apart(measure_memory, network, way, narrow, chunk, clips)
+            cells.append(f'{found["mib"]:.0f}')
+            if clips == counts[1]:
+                norm = found['gradient']
+        rows.append([way, *cells, f'{times[way]:.2f}', f'{norm:.5g}'])
+    return rows
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--quick', action='store_true')
-    parser.add_argument('--one', nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument('--quick', action='store_true', help='a minute')
+    parser.add_argument('--rounds', type=int, help='times each is timed')
     args = parser.parse_args()
-    if args.one:
-        measure(args.one[0], *map(int, args.one[1:]))
-        return
-    narrow, steps, rounds = (8, 1, 1) if args.quick else (1, 3, 3)
-    counts = (4, 16) if args.quick else (4, 16, 48)
-    name = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else machine()
-    )
-    print(
-        f'{name}; {torch.get_num_threads()} threads, 1/{narrow} of the '
-        f'channels, chunks of {CHUNK} clips\n'
-    )
-    table = []
-    for clips in counts:
-        found = {way: [] for way in WAYS}
-        for _ in range(rounds):
-            for way in WAYS:
-                options = [way, *map(str, (clips, narrow, steps))]
-                run = subprocess.run(
-                    [
-                        sys.executable,
-                        '-W',
-                        'ignore',
-                        __file__,
-                        '--one',
-                        *options,
-                    ],
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    check=True,
-                )
-                found[way].append(json.loads(run.stdout.splitlines()[-1]))
-        plain = [row['seconds'] for row in found['plain']]
-        for way, rows in found.items():
-            slower = ratio([row['seconds'] for row in rows], plain)
-            mib = statistics.median(row['mib'] for row in rows)
-            cells = f'{mib:.0f}', f'{slower:.2f}', rows[0]['gradient']
-            table.append((clips, way, *cells[:2], f'{cells[2]:.6g}'))
-    header = 'clips', 'way', 'MiB', 'time against plain', 'gradient'
-    print(markdown(header, table))
+    rounds = args.rounds or (1 if args.quick else 3)
+    cuda = torch.cuda.is_available()
+    print(torch.cuda.get_device_name() if cuda else machine(), flush=True)
+    for setting in QUICK if args.quick else SETTINGS:
+        network, narrow, chunk, counts = setting
+        print(
+            f'\n{network}, channels / {narrow}, clips of 16x112x112, chunks '
+            f'of {chunk}: MiB of a step beyond model, gradients and clips; '
+            f'time and norm of the gradient at {counts[1]} clips\n'
+        )
+        rows = table(*setting, rounds)
+        header = ['way', *(f'{clips} clips' for clips in counts)]
+        header += ['time against plain', 'gradient']
+        print(markdown(header, rows), flush=True)
 
 
 if __name__ == '__main__':

@@ -48,10 +48,15 @@ launch() {
         local setting=expandable_segments:True
         export PYTORCH_CUDA_ALLOC_CONF=${PYTORCH_CUDA_ALLOC_CONF:-$setting}
     fi
+    local command=("$tool")
+    if setpriv --pdeathsig KILL true 2> /dev/null; then
+        # Else ranks whose launcher is killed train on, unseen.
+        command=(--no-python setpriv --pdeathsig KILL "$python" -u "$tool")
+    fi
     set -x
     exec "$python" -m torch.distributed.run \
         --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \
         --master_port="${PORT:-29500}" --nproc_per_node="$processes" \
-        "$tool" "${options[@]}" "$@"
+        "${command[@]}" "${options[@]}" "$@"
 }

@@ -39,7 +39,7 @@ class InterleavedClips:
     """
 
     def __init__(
-        self, num_clips: int, clip_len: int, shape: tuple[int, int]
+        self, num_clips: int, clip_len: int, shape: tuple[int, ...]
     ) -> None:
         self.imgs = np.empty((num_clips * clip_len, *shape, 3), np.uint8)
         """np.ndarray: (num_clips * clip_len, H, W, 3) uint8, RGB."""
@@ -67,7 +67,7 @@ class PlanarClips:
     """
 
     def __init__(
-        self, num_clips: int, clip_len: int, shape: tuple[int, int]
+        self, num_clips: int, clip_len: int, shape: tuple[int, ...]
     ) -> None:
         self.clip_len = clip_len
         self.tensor = shared_empty(

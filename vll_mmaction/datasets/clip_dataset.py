@@ -2,13 +2,14 @@
 
 import os.path as osp
 from functools import partial
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from mmaction.datasets import VideoDataset
 from mmaction.registry import DATASETS
 
 from .clip_dataset_mixin import ClipDatasetMixin
 from .frame_index import (
+    FrameIndex,
     count_by_transform,
     default_index_path,
     load_or_build,
@@ -31,7 +32,10 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         per_video_augmentation (bool): Whether the clips of a video share one
             draw of crop, flip and so on. Defaults to False.
         max_bad_videos (float): Share of unusable videos, 0 to 1, above which
-            the dataset refuses to work. Defaults to 0.05.
+            the dataset refuses to work; while training one is always allowed,
+            unless it is 0. Defaults to 0.05.
+        max_read_seconds (float): Time that a data loader's worker may take to
+            read a video; one that takes longer ends the job. Defaults to 600.
         num_classes (int, optional): Labels must be below. Defaults to None.
         kwargs: Further arguments of ``VideoDataset``.
 
@@ -45,7 +49,7 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         ann_file: str,
         pipeline: list[Union[dict, Callable]],
         frame_index: Optional[str] = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         self.frame_index = frame_index
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
@@ -54,13 +58,13 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         where = f'{self.ann_file}, line {number}'
         wanted = f'path{self.delimiter}label'
         # From the right: with the default delimiter a path may hold spaces.
-        filename, _, label = line.rpartition(self.delimiter)
+        filename, _, last = line.rpartition(self.delimiter)
         filename = filename.strip()
         if not filename:
             raise ValueError(
                 f'{where}: {line!r} has too few fields. Wanted: {wanted}'
             )
-        label = self._parse_label(label, where, wanted)
+        label = self._parse_label(last, where, wanted)
         filename = osp.join(self.data_prefix.get('video') or '', filename)
         return dict(filename=filename, label=label, line=number)
 
@@ -69,7 +73,9 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         root = self.data_prefix.get('video') or ''
         path = self.frame_index or default_index_path(root, self.ann_file)
         videos = [info['filename'] for info in self.data_list]
-        index = load_or_build(videos, path, root, self._other_storage())
+        if self.frame_index:
+            FrameIndex(path, root).check_videos(videos)
+        index = load_or_build(videos, path, root, self._other_counter())
         usable, bad = [], []
         for info in self.data_list:
             entry = index[info['filename']]
@@ -81,12 +87,18 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
                     f'{info["filename"]}: {entry.reason}'
                 )
         if bad:
-            self._report_bad(bad, len(videos))
+            report = index.report if osp.exists(index.report) else ''
+            self._report_bad(bad, len(videos), report)
         return usable
 
-    def _other_storage(self) -> Optional[Callable]:
-        """How to count frames if the pipeline reads from other storage."""
+    def _other_counter(self) -> Optional[Callable]:
+        """How to count frames where decord cannot: in other storage or format.
+
+        A transform that sets ``total_frames`` from ``filename`` counts if it
+        reads from other storage or says so by ``counts_frames = True``.
+        """
         for transform in self.pipeline.transforms:
-            if getattr(transform, 'io_backend', 'disk') != 'disk':
+            other = getattr(transform, 'io_backend', 'disk') != 'disk'
+            if other or getattr(transform, 'counts_frames', False):
                 return partial(count_by_transform, transform)
         return None

@@ -5,9 +5,10 @@ takes; a batch's clips of one video are read in one pass.
 """
 
 import copy
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
 import torch
@@ -25,15 +26,27 @@ from .clip_batch import (
     seed_generators,
 )
 from .clip_sampling import ClipSampling, SampleVideoClips
+from .read_watch import ReadWatch
 
 # How many other videos are tried in place of one that cannot be read.
 MAX_REPLACEMENTS = 10
+# How many bad videos are named where a file lists all.
+MAX_LISTED = 50
 # Leads the seed of the draw of a replacement, apart from those of clips.
 REPLACEMENT = 2**31
 
 
 class UnreadableVideo(RuntimeError):
     """A video could not be read; holds which and why."""
+
+
+def _unreadable(
+    name: str, transform: Callable, error: Exception
+) -> UnreadableVideo:
+    return UnreadableVideo(
+        f'{name} failed in {type(transform).__name__}: '
+        f'{type(error).__name__}: {str(error)[:300]}'
+    )
 
 
 def _only_pack(transforms: Sequence[Callable]) -> bool:
@@ -76,7 +89,10 @@ class ClipDatasetMixin:
         per_video_augmentation (bool): Whether the clips of a video share one
             draw of crop, flip and so on. Defaults to False.
         max_bad_videos (float): Share of unusable videos, 0 to 1, above which
-            the dataset refuses to work. Defaults to 0.05.
+            the dataset refuses to work; while training one is always allowed,
+            unless it is 0. Defaults to 0.05.
+        max_read_seconds (float): Time that a data loader's worker may take to
+            read a video; one that takes longer ends the job. Defaults to 600.
         kwargs: Further arguments of the stock dataset.
 
     Raises:
@@ -90,7 +106,8 @@ class ClipDatasetMixin:
         pipeline: list[Union[dict, Callable]],
         per_video_augmentation: bool = False,
         max_bad_videos: float = 0.05,
-        **kwargs,
+        max_read_seconds: float = 600,
+        **kwargs: Any,
     ) -> None:
         if kwargs.get('multi_class'):
             raise ValueError(
@@ -102,8 +119,13 @@ class ClipDatasetMixin:
             raise ValueError(
                 f'max_bad_videos is a share, 0 to 1, got {max_bad_videos}'
             )
+        if not max_read_seconds > 0:
+            raise ValueError(
+                f'max_read_seconds must be above 0, got {max_read_seconds}'
+            )
         self.per_video_augmentation = per_video_augmentation
         self.max_bad_videos = max_bad_videos
+        self.max_read_seconds = max_read_seconds
         self._input_shape: Optional[torch.Size] = None
         self._unreadable: dict[int, str] = {}
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
@@ -127,6 +149,14 @@ class ClipDatasetMixin:
                 'and data_root of the dataset, or make it: a line '
                 'path label a video.'
             ) from None
+        except UnicodeDecodeError as error:
+            number = error.object[: error.start].count(b'\n') + 1
+            raise ValueError(
+                f'{self.ann_file}, line {number}: {error}. Save the file as '
+                'UTF-8.'
+            ) from None
+        # Some editors lead UTF-8 with a mark, which is not part of the path.
+        lines[:1] = [line.lstrip('\ufeff') for line in lines[:1]]
         data_list = []
         for number, line in enumerate(lines, 1):
             if line.strip():
@@ -165,16 +195,32 @@ class ClipDatasetMixin:
             )
         return label
 
-    def _report_bad(self, bad: list[str], total: int) -> None:
-        listed = '\n  '.join(bad)
+    def _report_bad(
+        self, bad: list[str], total: int, report: str = ''
+    ) -> None:
+        """Say which videos cannot be used; stop if they are too many.
+
+        Args:
+            bad (list[str]): Those videos, each with its reason.
+            total (int): Number of all videos.
+            report (str): File that lists them, too.
+        """
+        shown = bad[:MAX_LISTED] if report else list(bad)
+        if len(shown) < len(bad):
+            shown.append(f'and {len(bad) - len(shown)} more')
+        listed = '\n  '.join(shown)
         message = f'{len(bad)} of {total} videos cannot be used:\n  {listed}'
+        if report:
+            message += f'\nThe full list is in {report}.'
         if len(bad) > self.max_bad_videos * total or len(bad) == total:
             raise ValueError(
                 f'{message}\nThat is more than max_bad_videos='
                 f'{self.max_bad_videos:g} of them. Correct the annotation '
                 'file or the videos, or raise max_bad_videos.'
             )
-        print_log(f'{message}\nThey are left out.', 'current', level=30)
+        print_log(
+            f'{message}\nThey are left out.', 'current', level=logging.WARNING
+        )
 
     # ------------------------------------------------------------------ clips
 
@@ -200,6 +246,7 @@ class ClipDatasetMixin:
             self._labels[video] = info['label']
         self._clip_counts = self.clip_sampling.count(frames)
         self._clip_ends = np.cumsum(self._clip_counts)
+        self._watch = ReadWatch(num_videos, self._name)
 
     @property
     @force_full_init
@@ -232,6 +279,11 @@ class ClipDatasetMixin:
 
     def _video_info(self, video: int) -> dict:
         return super().get_data_info(video)
+
+    def _name(self, video: int) -> str:
+        """A video in messages: its file, and where it is listed."""
+        info = self._video_info(video)
+        return f'{info["filename"]} ({self.ann_file}, line {info["line"]})'
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
@@ -290,7 +342,9 @@ class ClipDatasetMixin:
         subset._build_clip_table()
         return subset
 
-    def _copy_without_annotation(self, memo=None) -> 'ClipDatasetMixin':
+    def _copy_without_annotation(
+        self, memo: Optional[dict] = None
+    ) -> 'ClipDatasetMixin':
         # The stock default is one dict for all calls, which would hand the
         # copies of an earlier subset to a later one.
         return super()._copy_without_annotation({} if memo is None else memo)
@@ -376,9 +430,10 @@ class ClipDatasetMixin:
             )
             for clip in clips
         ]
-        with kept_generators():
+        watch = self._watch.reading(video, self.max_read_seconds)
+        with watch, kept_generators():
             seed_generators(key)
-            results, rest = self._read(info, transforms)
+            results, rest = self._read(video, info, transforms)
             return self._pack_clips(results, rest, clips, batch)
 
     def _pack_clips(
@@ -431,11 +486,11 @@ class ClipDatasetMixin:
         return samples
 
     def _read(
-        self, info: dict, transforms: Sequence[Callable]
+        self, video: int, info: dict, transforms: Sequence[Callable]
     ) -> tuple[dict, Sequence[Callable]]:
         """Run the transforms that read the video, up to the first ``imgs``."""
         results, rest = dict(info), list(transforms)
-        name = f'{info["filename"]} ({self.ann_file}, line {info["line"]})'
+        name = self._name(video)
         while 'imgs' not in results:
             if not rest:
                 raise ValueError('No transform of the pipeline reads `imgs`.')
@@ -444,10 +499,7 @@ class ClipDatasetMixin:
             try:
                 results = transform(results)
             except Exception as error:
-                raise UnreadableVideo(
-                    f'{name} failed in {type(transform).__name__}: '
-                    f'{type(error).__name__}: {str(error)[:300]}'
-                ) from error
+                raise _unreadable(name, transform, error) from error
             if results is None:
                 raise UnreadableVideo(
                     f'{name}: {type(transform).__name__} gave None'
@@ -472,7 +524,10 @@ class ClipDatasetMixin:
         """Run the transforms of one clip and check what comes out."""
         where = f'{results["filename"]}, clip {results["clip_id"]}'
         for transform in transforms:
-            results = transform(results)
+            try:
+                results = transform(results)
+            except Exception as error:
+                raise _unreadable(where, transform, error) from error
             if results is None:
                 # BaseDataset would fetch a random other clip here, which
                 # would be a foreign clip in this video's batch.
@@ -512,10 +567,10 @@ class ClipDatasetMixin:
         if self.test_mode:
             raise error
         whole = len(clips) == self._clip_counts[video]
-        failed = self._filename(video)
+        failed = self._video_info(video)['filename']
         rng = np.random.default_rng(draw_key(batch.key, REPLACEMENT, video))
-        others = rng.permutation(len(self._clip_counts))
-        others = [int(other) for other in others if other not in taken]
+        order = rng.permutation(len(self._clip_counts)).tolist()
+        others = [other for other in order if other not in taken]
         for other in others[:MAX_REPLACEMENTS]:
             self._note_unreadable(video, error)
             count = int(self._clip_counts[other])
@@ -530,25 +585,34 @@ class ClipDatasetMixin:
             taken.add(other)
             for sample in samples:
                 sample['data_samples'].set_metainfo(dict(replaces=failed))
+            # As an error, since other ranks than 0 print nothing else.
             print_log(
-                f'{error}. {self._filename(other)} takes its place.',
+                f'{error}. {self._name(other)} takes its place. '
+                f'Unreadable so far: {int(self._watch.unreadable.sum())} of '
+                f'{len(self._clip_counts)}.',
                 'current',
-                level=30,
+                level=logging.ERROR,
             )
             return samples
         raise error
 
-    def _filename(self, video: int) -> str:
-        return self._video_info(video)['filename']
-
     def _note_unreadable(self, video: int, error: UnreadableVideo) -> None:
         """Count a bad video; too many of them end the training."""
         self._unreadable[video] = str(error)
-        limit = max(1, int(self.max_bad_videos * len(self._clip_counts)))
-        if len(self._unreadable) > limit:
-            listed = '\n  '.join(self._unreadable.values())
+        self._watch.unreadable[video] = 1
+        limit = int(self.max_bad_videos * len(self._clip_counts))
+        if self.max_bad_videos:
+            limit = max(1, limit)
+        bad = self._watch.unreadable.nonzero().flatten().tolist()
+        if len(bad) > limit:
+            listed = '\n  '.join(
+                self._unreadable.get(
+                    number, f'{self._name(number)}: see the log above'
+                )
+                for number in bad
+            )
             raise RuntimeError(
-                f'{len(self._unreadable)} videos could not be read, more than '
+                f'{len(bad)} videos could not be read, more than '
                 f'max_bad_videos={self.max_bad_videos:g} of '
                 f'{len(self._clip_counts)}:\n  {listed}'
             ) from error

@@ -9,7 +9,7 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import cv2
 import mmcv
@@ -92,7 +92,7 @@ class ClipGeometry:
         }
         """dict: Keys that the transforms set in the result dict."""
 
-    def _add(self, kind: str, *args) -> None:
+    def _add(self, kind: str, *args: Any) -> None:
         self.steps.append((kind, args))
 
     def _needed_corner(self, frame_shape: tuple[int, int]) -> Optional[tuple]:
@@ -143,7 +143,7 @@ class ClipGeometry:
                 left, top, right, bottom = args
                 image = image[top:bottom, left:right]
             else:
-                image = cv2.flip(image, *args)
+                image = cv2.flip(image, args[0])
         return image
 
 
@@ -186,7 +186,7 @@ def _corner_is_exact(source: tuple[int, int], size: tuple[int, int]) -> bool:
         0, 256, (source[1], source[0], 3), dtype=np.uint8
     )
     whole = mmcv.imresize(noise, size, interpolation='bilinear')
-    for share in (0.6, 0.8, 1):
+    for share in (0.6, 0.8, 1.0):
         right, bottom = (math.ceil(share * side) for side in size)
         rows, columns, scales = needed_corner(source, size, right, bottom)
         part = _resize_by(noise[:rows, :columns], scales)

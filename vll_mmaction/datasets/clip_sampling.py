@@ -7,7 +7,7 @@ from the same object, so that index, dataset and transform cannot disagree.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 from mmaction.registry import TRANSFORMS
@@ -17,7 +17,7 @@ KEEP = ('first', 'uniform', 'random')
 SHORT = ('loop', 'repeat_last')
 
 
-def _check_positive_int(name: str, value, or_none: bool = False) -> None:
+def _check_positive_int(name: str, value: Any, or_none: bool = False) -> None:
     if or_none and value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -52,6 +52,15 @@ class ClipSampling:
         short (str): How a video shorter than a clip fills it: from its start
             again (``'loop'``) or by its last frame (``'repeat_last'``).
             Defaults to ``'loop'``.
+
+    Example:
+        >>> rule = ClipSampling(clip_len=3)
+        >>> [int(rule.count(frames)) for frames in (2, 8, 9)]
+        [1, 2, 3]
+        >>> rule.frame_inds(8).tolist()
+        [[0, 1, 2], [3, 4, 5]]
+        >>> rule.frame_inds(2).tolist()
+        [[0, 1, 0]]
     """
 
     clip_len: int = 16
@@ -83,7 +92,9 @@ class ClipSampling:
         """Frames from the start of a clip to the start of the next."""
         return self.clip_stride or self.clip_len * self.frame_interval
 
-    def _num_candidates(self, total_frames):
+    def _num_candidates(
+        self, total_frames: Union[int, np.ndarray]
+    ) -> np.ndarray:
         return np.maximum((total_frames - self.span) // self.stride + 1, 1)
 
     def count(self, total_frames: Union[int, np.ndarray]) -> np.ndarray:
@@ -123,15 +134,16 @@ class ClipSampling:
             np.ndarray: (len(clip_ids), clip_len) int64.
         """
         count = int(self.count(total_frames))
-        clip_ids = np.arange(count) if clip_ids is None else clip_ids
-        clip_ids = np.asarray(clip_ids, dtype=np.int64)
-        if clip_ids.size and not 0 <= clip_ids.min() <= clip_ids.max() < count:
+        wanted = np.asarray(
+            np.arange(count) if clip_ids is None else clip_ids, dtype=np.int64
+        )
+        if wanted.size and not 0 <= wanted.min() <= wanted.max() < count:
             raise IndexError(
-                f'clips {clip_ids.tolist()} were asked of a video of '
+                f'clips {wanted.tolist()} were asked of a video of '
                 f'{total_frames} frames, which has clips 0 to {count - 1}'
             )
         starts = self._kept(int(self._num_candidates(total_frames)), rng)
-        starts = starts[clip_ids] * self.stride
+        starts = starts[wanted] * self.stride
         inds = starts[:, None] + np.arange(self.clip_len) * self.frame_interval
         if self.short == 'loop':
             return inds % total_frames
@@ -180,7 +192,7 @@ class SampleVideoClips(BaseTransform):
             ``max_clips``, ``keep``, ``short`` of :class:`ClipSampling`.
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         self.sampling = ClipSampling(**kwargs)
 
     def transform(self, results: dict) -> dict:

@@ -5,7 +5,7 @@ as they are. Around datasets that know nothing of clips they are the stock
 wrappers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Callable, Optional
 
 import mmengine.dataset
@@ -67,9 +67,8 @@ class ConcatDataset(mmengine.dataset.ConcatDataset):
     def clip_counts(self) -> Optional[np.ndarray]:
         """np.ndarray: (num_videos of all,) int64; None without clips."""
         counts = [getattr(d, 'clip_counts', None) for d in self.datasets]
-        if any(count is None for count in counts):
-            return None
-        return np.concatenate(counts)
+        known = [count for count in counts if count is not None]
+        return np.concatenate(known) if len(known) == len(counts) else None
 
     @property
     def __getitems__(self) -> Optional[Callable[[Sequence[int]], list]]:
@@ -93,7 +92,9 @@ class ConcatDataset(mmengine.dataset.ConcatDataset):
         return _in_order(len(batch), samples.values())
 
 
-def _in_order(size: int, parts) -> list[dict]:
+def _in_order(
+    size: int, parts: Iterable[tuple[np.ndarray, list[dict]]]
+) -> list[dict]:
     """Put samples back to the places they were asked for.
 
     Args:

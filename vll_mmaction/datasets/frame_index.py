@@ -3,14 +3,17 @@
 A text file (JSON lines) beside the videos holds, for each, its path, size,
 modification time and number of frames, or the reason why it cannot be used.
 Videos that changed are counted again. Counting runs in subprocesses with a
-time limit, since decoders crash and hang on bad files.
+time limit, since decoders crash and hang on bad files. A second file beside
+it, ``<index>.bad.txt``, lists the unusable videos for people to read.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import os.path as osp
 import selectors
+import socket
 import subprocess
 import sys
 import time
@@ -34,6 +37,8 @@ VERSION = 1
 INDEX_NAME = 'frame_index.jsonl'
 SECONDS_A_VIDEO = 60
 SAVE_EVERY_SECONDS = 30
+# An index that has not been written for so long is complete.
+QUIET_SECONDS = 2 * (SECONDS_A_VIDEO + SAVE_EVERY_SECONDS)
 MISSING = (-1, -1)
 
 
@@ -43,7 +48,7 @@ class VideoEntry:
 
     Args:
         stamp (tuple[int, int]): Size in bytes and modification time in ns of
-            the file when it was counted; (-1, -1) if it was missing.
+            the file when it was counted; (-1, -1) if it could not be read.
         frames (int): Number of frames, 0 if the video cannot be used.
         reason (str): Why it cannot be used, '' if it can.
     """
@@ -56,9 +61,33 @@ class VideoEntry:
 def _stamp(path: str) -> tuple[int, int]:
     try:
         stat = os.stat(path)
-    except OSError:
+        # Rights can be given without a change of the file's time.
+        readable = os.access(path, os.R_OK)
+    except (OSError, ValueError):  # ValueError: a null character
         return MISSING
-    return stat.st_size, stat.st_mtime_ns
+    return (stat.st_size, stat.st_mtime_ns) if readable else MISSING
+
+
+def _write(path: str, rows: Sequence[str]) -> None:
+    """Write a file whole or not at all; several machines may do so."""
+    temporary = f'{path}.{socket.gethostname()}.{os.getpid()}.tmp'
+    try:
+        with open(
+            temporary, 'w', encoding='utf-8', errors='backslashreplace'
+        ) as file:
+            file.writelines(f'{row}\n' for row in rows)
+        os.replace(temporary, path)
+    finally:
+        if osp.exists(temporary):
+            os.remove(temporary)
+
+
+def _one_line(text: str) -> str:
+    """Text with line ends and control characters escaped."""
+    return ''.join(
+        c if c.isprintable() else c.encode('unicode_escape').decode()
+        for c in text
+    )
 
 
 class FrameIndex:
@@ -114,16 +143,62 @@ class FrameIndex:
                 'it is then made anew.'
             )
 
+    def check_videos(self, videos: Sequence[str]) -> None:
+        """Refuse to go on with the index of another data set.
+
+        That is one that has none of the videos, and whose own are not there.
+
+        Args:
+            videos (Sequence[str]): Paths of videos.
+
+        Raises:
+            ValueError: It is such an index.
+        """
+        if not self._entries or any(video in self for video in videos):
+            return
+        local = [key for key in self._entries if '://' not in key][:100]
+        paths = [osp.join(self._prefix, key) for key in local]
+        if not paths or any(map(osp.exists, paths)):
+            return
+        raise ValueError(
+            f'frame_index={self.path!r} is the index of other videos, such as '
+            f'{local[0]}, which are not in '
+            f'{self._prefix or "their folder"!r}; it has none of the '
+            f"dataset's, such as {videos[0]}. Name another file in "
+            '`frame_index`, or None to have one chosen.'
+        )
+
+    @property
+    def report(self) -> str:
+        """str: File that lists the unusable videos, see the module."""
+        return f'{self.path}.bad.txt'
+
     def save(self) -> None:
-        """Write the file under a temporary name, then rename it."""
+        """Write index and report under a temporary name, then rename it."""
         os.makedirs(osp.dirname(osp.abspath(self.path)), exist_ok=True)
-        temporary = f'{self.path}.{os.getpid()}.tmp'
-        with open(temporary, 'w', encoding='utf-8') as file:
-            print(json.dumps(dict(format=FORMAT, version=VERSION)), file=file)
-            for key, entry in sorted(self._entries.items()):
-                row = [key, *entry.stamp, entry.frames, entry.reason]
-                print(json.dumps(row), file=file)
-        os.replace(temporary, self.path)
+        rows = [json.dumps(dict(format=FORMAT, version=VERSION))]
+        for key, entry in sorted(self._entries.items()):
+            row = [key, *entry.stamp, entry.frames, entry.reason]
+            rows.append(json.dumps(row))
+        _write(self.path, rows)
+        self.save_report()
+
+    def save_report(self) -> None:
+        """Write the report; remove an old one if all videos can be used."""
+        bad = {key: e for key, e in self._entries.items() if not e.frames}
+        if bad:
+            rows = [
+                f'# {len(bad)} of the {len(self._entries)} videos in '
+                f'{osp.basename(self.path)} cannot be used. Each is tried '
+                'again when its file changes, all when the index is deleted.'
+            ]
+            rows += [
+                f'{_one_line(key)}: {_one_line(entry.reason)}'
+                for key, entry in sorted(bad.items())
+            ]
+            _write(self.report, rows)
+        elif osp.exists(self.report):
+            os.remove(self.report)
 
     def missing(self, videos: Sequence[str]) -> list[str]:
         """Videos that are not in the index or changed since.
@@ -216,19 +291,21 @@ class _Prober:
             # Decoders chat about every flaw; the reason is in the answer.
             stderr=subprocess.DEVNULL,
         )
+        assert self.process.stdin and self.process.stdout
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
 
     def ask(self, video: str, seconds: float) -> None:
         self.video = video
         self.deadline = time.monotonic() + seconds
         try:
-            self.process.stdin.write(json.dumps(video).encode() + b'\n')
-            self.process.stdin.flush()
+            self.stdin.write(json.dumps(video).encode() + b'\n')
+            self.stdin.flush()
         except BrokenPipeError:
             pass  # it died before: its closed output says so
 
     def answer(self) -> dict:
         """The answer that is there to be read, or why there is none."""
-        line = self.process.stdout.readline()
+        line = self.stdout.readline()
         if line:
             return json.loads(line)
         code = self.process.wait()
@@ -238,6 +315,11 @@ class _Prober:
     def stop(self) -> None:
         self.process.kill()
         self.process.communicate()
+
+    def give_up(self, seconds: float) -> dict:
+        """End the subprocess, which has not answered in time."""
+        self.stop()
+        return {'reason': f'the decoder hung on it ({seconds:g} s)'}
 
 
 def count_frames(
@@ -261,7 +343,7 @@ def count_frames(
     if num_workers is None:
         num_workers = min(8, os.cpu_count() or 1)
     todo = iter(videos)
-    stamps = {}
+    stamps: dict[str, tuple[int, int]] = {}
     with selectors.DefaultSelector() as waiting:
 
         def give(prober: Optional[_Prober]) -> None:
@@ -270,9 +352,7 @@ def count_frames(
                 stamps[video] = _stamp(video)
                 prober = prober or start_prober()
                 prober.ask(video, seconds)
-                waiting.register(
-                    prober.process.stdout, selectors.EVENT_READ, prober
-                )
+                waiting.register(prober.stdout, selectors.EVENT_READ, prober)
                 return
             if prober:
                 prober.stop()
@@ -288,10 +368,7 @@ def count_frames(
                     if prober in ready:
                         answer = prober.answer()
                     elif now > prober.deadline:
-                        prober.stop()
-                        answer = {
-                            'reason': f'the decoder hung on it ({seconds:g} s)'
-                        }
+                        answer = prober.give_up(seconds)
                     else:
                         continue
                     waiting.unregister(key.fileobj)
@@ -302,6 +379,42 @@ def count_frames(
         finally:
             for key in list(waiting.get_map().values()):
                 key.data.stop()
+
+
+class FrameCounter:
+    """Counts the frames of one video after the other in a subprocess.
+
+    For readers without an index. Forks of a process start one of their own.
+    """
+
+    def __init__(self) -> None:
+        self._prober: Optional[_Prober] = None
+        self._owner = 0
+
+    def __call__(
+        self, video: str, seconds: float = SECONDS_A_VIDEO
+    ) -> VideoEntry:
+        """Count the frames of a video.
+
+        Args:
+            video (str): Its path.
+            seconds (float): Time limit, in seconds.
+
+        Returns:
+            VideoEntry: What was found.
+        """
+        stamp = _stamp(video)
+        if self._prober is None or self._owner != os.getpid():
+            self._prober, self._owner = _Prober(), os.getpid()
+        prober = self._prober
+        prober.ask(video, seconds)
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(prober.stdout, selectors.EVENT_READ)
+            ready = waiting.select(timeout=seconds)
+        answer = prober.answer() if ready else prober.give_up(seconds)
+        if prober.process.poll() is not None:
+            self._prober = None
+        return VideoEntry(stamp, **answer)
 
 
 def count_by_transform(
@@ -380,7 +493,15 @@ def load_or_build(
             would count for itself.
     """
     index = FrameIndex(path, root)
+    builds = get_worker_info() is None and not int(
+        os.environ.get('LOCAL_RANK') or 0
+    )
     if not index.missing(videos):
+        bad = any(not index[video].frames for video in videos)
+        if builds and bad and not osp.exists(index.report):
+            # Of an index that cannot be written nothing is reported.
+            with contextlib.suppress(OSError):
+                index.save_report()
         return index
     if get_worker_info() is not None:
         raise RuntimeError(
@@ -388,11 +509,19 @@ def load_or_build(
             'data loader worker: call `dataset.full_init()` before the data '
             'loader starts (MMEngine does so unless `lazy_init=True`).'
         )
-    if int(os.environ.get('LOCAL_RANK') or 0) == 0:
+    if builds:
         index.update(videos, count)
         return index
-    said = time.monotonic()
+    said = changed = time.monotonic()
+    stamp = _stamp(path)
     while index.missing(videos):
+        if stamp != _stamp(path):
+            stamp, changed = _stamp(path), time.monotonic()
+        quiet = time.monotonic() - changed > QUIET_SECONDS
+        if quiet and all(video in index for video in videos):
+            # They changed after local rank 0 counted them. What it found is
+            # used, so that all ranks have the same clips.
+            return index
         if time.monotonic() - said > 60:
             said = time.monotonic()
             print_log(

@@ -11,7 +11,11 @@ one JSON line ``{"frames": n}`` or ``{"reason": "..."}``.
 import json
 import os
 import re
+import stat
 import sys
+
+# Decoders would read the files, or the addresses, that these name.
+PLAYLISTS = (b'#EXTM3U', b'ffconcat', b'<?xml', b'<MPD')
 
 
 def probe(path: str) -> dict:
@@ -24,10 +28,21 @@ def probe(path: str) -> dict:
         dict: ``frames`` (int, at least 1), or ``reason`` (str) why the file
         cannot be used.
     """
-    if not os.path.isfile(path):
+    try:
+        # A pipe or a device would be waited for.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return {'reason': 'it is not a file'}
+        with open(path, 'rb') as file:
+            start = file.read(16)
+    except FileNotFoundError:
         return {'reason': 'there is no such file'}
-    if not os.path.getsize(path):
+    except (OSError, ValueError) as error:
+        cause = getattr(error, 'strerror', None) or str(error)
+        return {'reason': f'it cannot be read: {cause}'}
+    if not start:
         return {'reason': 'the file is empty'}
+    if start.startswith(PLAYLISTS):
+        return {'reason': 'it is a list of other files, not a video'}
     import decord
 
     try:

@@ -21,10 +21,9 @@ is resized as it comes, and its crops are written where they end up.
 
 import os.path as osp
 from collections.abc import Callable, Sequence
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import cv2
-import decord
 import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
@@ -32,7 +31,10 @@ from torch.utils.data import get_worker_info
 
 from .clip_array import InterleavedClips, PlanarClips
 from .clip_geometry import ClipGeometry, build_geometry
+from .frame_index import FrameCounter
 from .frame_source import read_frames
+
+_count_frames = FrameCounter()
 
 
 @TRANSFORMS.register_module()
@@ -40,7 +42,8 @@ class VideoReaderInit(BaseTransform):
     """Find out how many frames a video has, for :class:`ReadVideoClips`.
 
     In ``VideoClipDataset`` the frame index knows; in stock ``VideoDataset``
-    the file is scanned by decord, as for the index. Nothing is decoded.
+    decord scans the file, as for the index, in a subprocess that is kept:
+    decoders crash and hang on bad files.
 
     Required Keys:
 
@@ -68,8 +71,10 @@ class VideoReaderInit(BaseTransform):
                 'read; DecordInit knows other storage.)'
             )
         if 'total_frames' not in results:
-            reader = decord.VideoReader(path, num_threads=1)
-            results['total_frames'] = len(reader)
+            entry = _count_frames(path)
+            if not entry.frames:
+                raise ValueError(f'{path}: {entry.reason}')
+            results['total_frames'] = entry.frames
         return results
 
     def __repr__(self) -> str:
@@ -134,7 +139,7 @@ class ReadVideoClips(BaseTransform):
         clip_len = results['clip_len']
         wanted, places = _places(results['frame_inds'])
         planar = results.get('planar_clips', False)
-        clips = None
+        clips: Any = None
         for (_, frame), slots in zip(read_frames(path, wanted), places):
             if clips is None:
                 geometries = self._draw(results, frame.shape[:2])
@@ -159,7 +164,7 @@ class ReadVideoClips(BaseTransform):
         return results
 
     def _draw(
-        self, results: dict, frame_shape: tuple[int, int]
+        self, results: dict, frame_shape: tuple[int, ...]
     ) -> list[ClipGeometry]:
         """One geometry a clip, or one for all clips."""
         known = dict(
@@ -204,7 +209,7 @@ def _places(frame_inds: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
 
 def _common_shape(
     geometries: Sequence[ClipGeometry], path: str
-) -> tuple[int, int]:
+) -> tuple[int, ...]:
     """Height and width of all clips, which must agree."""
     shapes = {geometry.shape for geometry in geometries}
     if len(shapes) > 1:

@@ -5,12 +5,18 @@
 ``ClipBatchSampler`` is the clip-level counterpart on any sampler.
 """
 
+import zlib
 from collections.abc import Iterator, Sized
 from typing import Optional
 
 import numpy as np
 from mmaction.registry import DATA_SAMPLERS
-from mmengine.dist import get_dist_info, sync_random_seed
+from mmengine.dist import (
+    all_gather_object,
+    get_dist_info,
+    is_distributed,
+    sync_random_seed,
+)
 from mmengine.runner.runner import _SlicedDataset
 from torch.utils.data import Sampler
 
@@ -218,6 +224,29 @@ class VideoGroupedSampler(Sampler):
         return int(self.clip_counts[self.deal()[:, self.rank]].sum())
 
 
+def _check_ranks_agree(sampler: Sampler) -> None:
+    """Refuse ranks that have different videos: their steps would not match.
+
+    So it may be where each machine has its own copy of the data, or found
+    other videos bad when it counted their frames.
+    """
+    if not is_distributed():
+        return
+    own = np.asarray(getattr(sampler, 'clip_counts', [len(sampler)]))
+    found = all_gather_object((len(own), zlib.crc32(own.tobytes())))
+    if len(set(found)) > 1:
+        sizes = ', '.join(
+            f'rank {rank}: {size} (checksum {checksum:08x})'
+            for rank, (size, checksum) in enumerate(found)
+        )
+        raise RuntimeError(
+            'The ranks have different videos, or videos of different lengths '
+            f'({sizes}): they would wait for each other for ever. Compare '
+            'the files of the videos on all machines, and the lists of '
+            'videos that were left out (<frame index>.bad.txt).'
+        )
+
+
 class KeyedBatchSampler(Sampler):
     """Batches that carry (seed, epoch) of their sampler to the dataset."""
 
@@ -225,10 +254,11 @@ class KeyedBatchSampler(Sampler):
         self, sampler: Sampler, batch_size: int, drop_last: bool = False
     ) -> None:
         _check_positive_int('batch_size', batch_size)
+        _check_ranks_agree(sampler)
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
-        self._done = {}
+        self._done: dict = {}
 
     def skip(self, epoch: int, batches: int) -> None:
         """Leave out the first batches of an epoch: a stopped run did them.

@@ -5,15 +5,18 @@ import os.path as osp
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
+import torch
 from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, print_log
 from scipy.spatial.distance import pdist
+
+from ..voting import majority_vote
 
 _FORMAT = 'vll_mmaction clip results'
 _FORMAT_VERSION = 1
@@ -66,11 +69,13 @@ def vote_scores(clip_scores: np.ndarray) -> np.ndarray:
     Returns:
         ndarray: ``(votes + mean probability) / (m + 1)``, (K,) float64. It
         sums to one, ranks by votes and breaks ties by mean probability.
+
+    Example:
+        >>> scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
+        >>> vote_scores(scores).round(3).tolist()
+        [0.392, 0.608]
     """
-    num_clips, num_classes = clip_scores.shape
-    votes = np.bincount(clip_scores.argmax(axis=1), minlength=num_classes)
-    mean = clip_scores.mean(axis=0, dtype=np.float64)
-    return (votes + mean) / (num_clips + 1)
+    return majority_vote(torch.tensor(clip_scores).double()).numpy()
 
 
 @METRICS.register_module()
@@ -280,10 +285,10 @@ def _check_whole_videos(results: list[dict]) -> None:
 
 
 def _to_clip_results(results: list[dict], classes: Sequence) -> ClipResults:
-    def offsets(lengths):
+    def offsets(lengths: Iterable[int]) -> np.ndarray:
         return np.cumsum([0, *lengths], dtype=np.int64)
 
-    def integers(name):
+    def integers(name: str) -> np.ndarray:
         return np.array([x[name] for x in results], dtype=np.int64)
 
     return ClipResults(

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, Callable, NoReturn, Optional
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-_AVERAGE_CLIPS = ('vote', 'prob', 'score', None)
+from ..voting import VOTE_RULES
+
+_STOCK_AVERAGES = ('prob', 'score', None)
 
 # Stock heads that have no video-level twin, and why.
 _NOT_SERVED = dict(
@@ -33,9 +35,13 @@ class VideoLevelHeadMixin:
     - a ``loss_cls`` whose ``forward`` has an argument ``video_ids``, such as
       :class:`VideoLevelLoss`, is told the video of each clip;
     - top-k accuracy is computed without waiting for the GPU;
+    - with such a loss, ``wrong_clips`` and ``agreement`` are logged as well;
+    - ``training_scores`` keeps the logits of the last training batch, (M, K)
+      without gradient, for hooks that watch them;
     - ``average_clips='vote'`` predicts by the clips' votes (Section 4.1):
       ``pred_score = (votes + mean probability) / (m + 1)`` for m clips. It
-      sums to one, ranks by votes and breaks ties by mean probability;
+      sums to one, ranks by votes and breaks ties by mean probability. Further
+      rules join in ``vll_mmaction/voting.py``;
     - each predicted data sample gets ``clip_scores``, the probabilities of
       all its views.
 
@@ -46,7 +52,9 @@ class VideoLevelHeadMixin:
         ValueError: ``average_clips`` is unknown, or ``multi_class`` is set.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    training_scores: Optional[Tensor] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         name = type(self).__name__
         if self.multi_class:
@@ -54,10 +62,11 @@ class VideoLevelHeadMixin:
                 f'{name} does not support multi_class=True: clips vote for '
                 'one class a video'
             )
-        if self.average_clips not in _AVERAGE_CLIPS:
+        allowed = (*VOTE_RULES, *_STOCK_AVERAGES)
+        if self.average_clips not in allowed:
             raise ValueError(
                 f'average_clips of {name} must be one of '
-                f'{", ".join(map(repr, _AVERAGE_CLIPS))}, but got '
+                f'{", ".join(map(repr, allowed))}, but got '
                 f'{self.average_clips!r}'
             )
 
@@ -74,8 +83,15 @@ class VideoLevelHeadMixin:
                 info if the loss takes ``video_ids``.
 
         Returns:
-            dict[str, Tensor]: ``loss_cls`` or the terms of the loss, and
-            ``top{k}_acc``, the share of clips, if labels are hard.
+            dict[str, Tensor]: Scalars on the device of the scores.
+
+            - ``loss_cls`` or the terms of the loss.
+            - ``top{k}_acc``: the share of clips, if labels are hard.
+            - ``wrong_clips``, if the loss takes ``video_ids``: share of a
+              video's clips whose answer is not its label (N_e / m in Shi et
+              al. 2020, Eq. 5 and 6), mean over the videos.
+            - ``agreement``, likewise: share of a video's clips that vote for
+              its winner, as :class:`ClipConsistencyMetric` has it.
 
         Raises:
             ValueError: A sample has several labels or no ``video_id``, the
@@ -86,9 +102,11 @@ class VideoLevelHeadMixin:
         labels = _stack_labels(data_samples)
         labels = labels.to(cls_scores.device, non_blocking=True)
         labels = labels.repeat_interleave(views, dim=0)
+        self.training_scores = cls_scores.detach()
 
         losses = dict()
         soft = labels.dim() == 2
+        classes = labels.argmax(dim=1) if soft else labels
         if not soft:
             losses.update(_top_k_accuracy(cls_scores, labels, self.topk))
         if self.label_smooth_eps != 0:
@@ -102,9 +120,11 @@ class VideoLevelHeadMixin:
         kwargs = dict()
         if 'video_ids' in inspect.signature(self.loss_cls.forward).parameters:
             video_ids = self._video_ids(data_samples)
-            kwargs['video_ids'] = video_ids.repeat_interleave(views)
+            video_ids = video_ids.repeat_interleave(views)
+            kwargs['video_ids'] = video_ids
             if soft:
-                _check_blended(kwargs['video_ids'], labels)
+                _check_blended(video_ids, labels)
+            losses.update(_consistency(cls_scores, classes, video_ids))
         loss_cls = self.loss_cls(cls_scores, labels, **kwargs)
         if isinstance(loss_cls, dict):
             losses.update(loss_cls)
@@ -157,12 +177,11 @@ class VideoLevelHeadMixin:
         Returns:
             Tensor: (B, K); (B, num_segs, K) for ``average_clips=None``.
         """
-        if self.average_clips != 'vote':
+        if self.average_clips in _STOCK_AVERAGES:
             return super().average_clip(cls_scores, num_segs)
         num_classes = cls_scores.shape[1]
         probs = cls_scores.softmax(dim=1).view(-1, num_segs, num_classes)
-        votes = F.one_hot(probs.argmax(dim=2), num_classes).sum(dim=1)
-        return (votes + probs.mean(dim=1)) / (num_segs + 1)
+        return VOTE_RULES[self.average_clips](probs)
 
     def _video_ids(self, data_samples: Sequence[ActionDataSample]) -> Tensor:
         """Video of each sample, (N,) int64, on the CPU."""
@@ -251,6 +270,38 @@ def _top_k_accuracy(
     return {f'top{k}_acc': hits[:, :k].any(dim=1).float().mean() for k in topk}
 
 
+def _consistency(
+    cls_scores: Tensor, classes: Tensor, video_ids: Tensor
+) -> dict[str, Tensor]:
+    """Wrong clips and agreement, mean over the videos.
+
+    Args:
+        cls_scores (Tensor): Logits, (M, K).
+        classes (Tensor): Label of each clip, (M,) int64.
+        video_ids (Tensor): (M,) int64 on the CPU.
+    """
+    ids, inverse = np.unique(video_ids.numpy(), return_inverse=True)
+    video = torch.from_numpy(inverse)
+    if cls_scores.is_cuda:
+        # From pageable memory even a non-blocking copy may wait.
+        video = video.pin_memory()
+    video = video.to(cls_scores.device, non_blocking=True)
+
+    answers = cls_scores.detach().argmax(dim=1)
+    one = torch.ones_like(answers, dtype=torch.float32)
+    num_classes = cls_scores.shape[1]
+    votes = one.new_zeros(len(ids) * num_classes)
+    votes = votes.index_add(0, video * num_classes + answers, one)
+    votes = votes.view(len(ids), num_classes)
+    clips = votes.sum(dim=1)
+    wrong = one.new_zeros(len(ids))
+    wrong = wrong.index_add(0, video, (answers != classes).float())
+    return dict(
+        wrong_clips=(wrong / clips).mean(),
+        agreement=(votes.amax(dim=1) / clips).mean(),
+    )
+
+
 def _make_head(stock: type) -> type:
     name = f'VideoLevel{stock.__name__}'
     doc = f':class:`{stock.__name__}` with :class:`VideoLevelHeadMixin`.'
@@ -258,8 +309,8 @@ def _make_head(stock: type) -> type:
     return type(stock)(name, (VideoLevelHeadMixin, stock), namespace)
 
 
-def _refuse(stock_name: str):
-    def build(*args, **kwargs) -> NoReturn:
+def _refuse(stock_name: str) -> Callable[..., NoReturn]:
+    def build(*args: Any, **kwargs: Any) -> NoReturn:
         raise ValueError(
             f'there is no VideoLevel{stock_name}: {stock_name} is no head '
             f'for video-level learning, since {_NOT_SERVED[stock_name]}'

@@ -4,9 +4,9 @@ import inspect
 import logging
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
@@ -108,7 +108,7 @@ class VideoLevelRecognizerMixin:
         self,
         inputs: Union[Tensor, Sequence[Tensor]],
         data_samples: Sequence[ActionDataSample],
-        **kwargs,
+        **kwargs: Any,
     ) -> dict[str, Tensor]:
         """Losses of a batch, ``max_training_views`` clips at a time.
 
@@ -136,7 +136,8 @@ class VideoLevelRecognizerMixin:
         size = self.max_training_views or len(views)
         if self.max_training_views:
             self._check_norms(several=len(views) > size)
-        scores, losses = [], {}
+        scores: list = []
+        losses: dict = {}
         for start in range(0, len(views), size):
             part = slice(start, start + size)
             chunk = views[part]
@@ -219,13 +220,17 @@ class VideoLevelRecognizerMixin:
                 level=logging.WARNING,
             )
 
-    def _recompute_contexts(self):
+    def _recompute_contexts(
+        self,
+    ) -> tuple[AbstractContextManager, AbstractContextManager]:
         """Contexts of a chunk's forward pass and of its recomputation."""
         state = random.getstate(), np.random.get_state()
         return nullcontext(), self._recomputation(*state)
 
     @contextmanager
-    def _recomputation(self, python_state, numpy_state) -> Iterator[None]:
+    def _recomputation(
+        self, python_state: Any, numpy_state: Any
+    ) -> Iterator[None]:
         # PyTorch repeats its own draws. TRN's head draws by numpy.
         now = random.getstate(), np.random.get_state()
         random.setstate(python_state)
@@ -352,7 +357,7 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
         self,
         inputs: Tensor,
         data_samples: Sequence[ActionDataSample],
-        **kwargs,
+        **kwargs: Any,
     ) -> Sequence[ActionDataSample]:
         """Predictions from all views, ``max_testing_views`` at a time.
 

@@ -4,7 +4,7 @@ Figures 7 and 8 of Shi et al. 2020: a row a video, a column a model, the
 ground truth in red.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
 import numpy as np
@@ -73,12 +73,28 @@ def class_votes(results: ClipResults, video: int) -> np.ndarray:
     return np.bincount(scores.argmax(axis=1), minlength=scores.shape[1])
 
 
-def _class_name(results: ClipResults, label: int) -> str:
-    if not len(results.class_names):
-        return f'class {label}'
-    name = str(results.class_names[label])
+def class_names(results: ClipResults) -> list[str]:
+    """Names of the classes, or their numbers where names are unknown.
+
+    Args:
+        results (ClipResults): Per-clip results.
+
+    Returns:
+        list[str]: One a class.
+    """
+    if len(results.class_names):
+        return [str(name) for name in results.class_names]
+    return [f'class {k}' for k in range(results.clip_scores.shape[1])]
+
+
+def shorten(name: str) -> str:
+    """A name of at most ``LONGEST_NAME`` letters."""
     short = name[: LONGEST_NAME - 1] + '…'
     return name if len(name) <= LONGEST_NAME else short
+
+
+def _class_name(results: ClipResults, label: int) -> str:
+    return shorten(class_names(results)[label])
 
 
 def _bars(
@@ -122,7 +138,7 @@ def _draw_vote(axis: Axes, results: ClipResults, video: int) -> None:
     if label in classes and label not in shown:
         shown = np.append(shown[:-1], label)
     texts = [str(votes[k]) for k in shown]
-    _bars(axis, results, video, shown, votes[shown], texts)
+    _bars(axis, results, video, shown.tolist(), votes[shown], texts)
     left = len(classes) - len(shown)
     total = votes.sum()
     text = f'{total} clips' if total > 1 else '1 clip'
@@ -138,22 +154,19 @@ def _draw_probabilities(axis: Axes, results: ClipResults, video: int) -> None:
     mean = _scores(results, video).mean(axis=0, dtype=np.float64)
     shown = np.argsort(-mean, kind='stable')[:TOP]
     texts = [f'{mean[k]:.2f}' for k in shown]
-    _bars(axis, results, video, shown, mean[shown], texts)
+    _bars(axis, results, video, shown.tolist(), mean[shown], texts)
     axis.set_xlim(0, 1.1)
     axis.set_xticks([0, 0.5, 1])
 
 
-def _draw_grid(models: dict, videos: Sequence, draw) -> Figure:
+def _draw_grid(models: dict, videos: Sequence, draw: Callable) -> Figure:
     """A row a video, a column a model.
 
     Raises:
         ValueError: The models do not agree on a video's label.
     """
-    figure = Figure(
-        figsize=(4.4 * len(models), 0.4 + 1.7 * len(videos)),
-        layout='constrained',
-    )
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+    figure = Figure(figsize=(4.4 * len(models), 0.4 + 1.7 * len(videos)))
+    figure.set_layout_engine('constrained', w_pad=0.12, h_pad=0.1)
     axes = figure.subplots(len(videos), len(models), squeeze=False)
     for row, name in zip(axes, videos):
         labels = set()

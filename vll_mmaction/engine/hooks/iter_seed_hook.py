@@ -1,10 +1,12 @@
 """Seeds what the model draws, so that a resumed run draws the same."""
 
+from typing import Optional
+
 import numpy as np
 from mmaction.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import set_random_seed
+from mmengine.runner import Runner, set_random_seed
 
 
 @HOOKS.register_module()
@@ -21,7 +23,12 @@ class IterSeedHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+    def before_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+    ) -> None:
         """Seed the generators for this iteration.
 
         Args:

@@ -1,0 +1,326 @@
+"""Shell blocks: which commands they come to, and whether each would work.
+
+bash itself takes a block apart: with no programs on its path, each command is
+recorded instead of run. What is recorded is then checked as far as it goes
+without running it: scripts, configs and options exist, and a tool's own parser
+takes the arguments.
+"""
+
+import argparse
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+from mmengine.config import Config
+from packaging.requirements import Requirement
+from stock_tools import ROOT
+
+from vll_mmaction.__main__ import find_tool
+
+RUN_BY = {
+    'tools/quickstart.sh': 'tests/test_tools/test_quickstart.py',
+    'tools/run_tests.sh': '.ci/run',
+    'tools/data/ucf101/download.sh': 'tests/test_tools/test_download_data.py',
+    'tools/data/hmdb51/download.sh': 'tests/test_tools/test_download_data.py',
+}
+"""Shell scripts, and what runs them."""
+
+NOT_RUN = {
+    'apt-get': 'changes the system',
+    'docker': 'there may be no Docker',
+    'git': 'needs the network',
+    'tensorboard': 'a server, which is one of the requirements of the tests',
+    'sbatch': 'needs a cluster',
+    'srun': 'needs a cluster',
+}
+"""Programs of which only the name is looked at, and why."""
+
+NO_ARGUMENTS = {'tools/backbone_table.py'}
+"""Python scripts that take none, and so have no parser."""
+
+HARMLESS = {'cd', 'mkdir', 'source', 'cat', 'ls', 'less', 'head', 'tail'}
+"""Programs that there is nothing to check about."""
+
+FOLDERS = re.compile(
+    r'(configs|tools|tests|docs|vll_mmaction|requirements|\.ci)/[\w./-]+$'
+)
+
+_RECORD = r"""
+command_not_found_handle() { record "$@"; }
+record() { printf '%s\0' "$@" >&9; printf '\n\0' >&9; }
+cd() { record cd "$@"; }
+source() { record source "$@"; }
+set -eu
+"""
+
+
+class BadCommand(Exception):
+    """A command of the documentation would not work; says why."""
+
+
+def commands(script: str, folder: Path) -> list[list[str]]:
+    """The words of each command that a shell script comes to.
+
+    Args:
+        script (str): The script; variables, loops and quotes are bash's.
+        folder (Path): An empty folder to do it in.
+
+    Returns:
+        list[list[str]]: Programs and their arguments.
+    """
+    for name in ('docs', 'work_dirs'):  # files may be written there
+        (folder / name).mkdir(exist_ok=True)
+    recorded = folder / 'recorded'
+    run = subprocess.run(
+        [shutil.which('bash'), '-c', f'exec 9>{recorded}\n{_RECORD}{script}'],
+        cwd=folder,
+        env=dict(PATH='/nowhere', HOME='/home/user'),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    if run.returncode:
+        raise BadCommand(f'bash: {run.stderr}')
+    found = recorded.read_text().split('\n\0')[:-1]
+    return [words.split('\0')[:-1] for words in found]
+
+
+def check(words: list[str], page_configs: dict[str, Config]) -> None:
+    """See that a command would work.
+
+    Args:
+        words (list[str]): Program and arguments.
+        page_configs (dict[str, Config]): Configs by the names that the page
+            gives them.
+
+    Raises:
+        BadCommand: It would not, or it is not known how to tell.
+    """
+    if any(word.startswith('[-') for word in words):  # as usages have them
+        words = [word.strip('[]') for word in words]
+    _check_paths(words)
+    program, *args = words
+    program = os.path.basename(program)
+    if program in NOT_RUN or program in HARMLESS:
+        return
+    if program in ('bash', 'sh'):
+        _check_shell_script(args, page_configs)
+    elif re.fullmatch(r'python[\d.]*', program):
+        _check_python(args, page_configs)
+    elif program == 'pip':
+        _check_pip(args)
+    elif program == 'mim':
+        _check_mim(args, page_configs)
+    elif program == 'pytest':
+        _check_python(['-m', 'pytest', *args], page_configs)
+    elif program == 'ruff':
+        pass
+    else:
+        raise BadCommand(f'nothing is known here about the program {program}')
+
+
+def _check_paths(words: list[str]) -> None:
+    for word in words:
+        word = word.split('=')[-1].split('::')[0]
+        if FOLDERS.match(word) and not (ROOT / word).exists():
+            raise BadCommand(f'there is no {word}')
+
+
+def _check_shell_script(args: list[str], page_configs: dict) -> None:
+    script, *args = args
+    if script == 'tools/dist_train.sh':
+        config, processes, *args = args
+        _check_number(processes)
+        _check_training('train.py', [config, *args], page_configs)
+    elif script == 'tools/dist_test.sh':
+        config, checkpoint, processes, *args = args
+        _check_number(processes)
+        _check_training('test.py', [config, checkpoint, *args], page_configs)
+    elif script in RUN_BY:
+        by = ROOT / RUN_BY[script]
+        name = script.split('/')[-1]
+        if name not in by.read_text():
+            raise BadCommand(f'{by} does not run {script}')
+        text = (ROOT / script).read_text()
+        for option in args:
+            if option.startswith('--') and option not in text:
+                raise BadCommand(f'{script} has no option {option}')
+    else:
+        raise BadCommand(f'{script} is not among RUN_BY')
+
+
+def _check_number(processes: str) -> None:
+    if not processes.isdecimal():
+        raise BadCommand(f'the number of GPUs is {processes!r}')
+
+
+def _check_python(args: list[str], page_configs: dict) -> None:
+    if args[:2] == ['-m', 'pytest']:
+        return  # its paths are checked
+    if args[:2] == ['-m', 'pip']:
+        _check_pip(args[2:])
+    elif args[:2] == ['-m', 'venv']:
+        return
+    elif args[:2] == ['-m', 'vll_mmaction']:
+        if len(args) < 3:
+            raise BadCommand('python -m vll_mmaction wants a tool')
+        main = ROOT / 'vll_mmaction/__main__.py'
+        parse_arguments(str(main), args[2:])
+        if args[2] in ('train.py', 'test.py'):
+            _check_training(args[2], args[3:], page_configs)
+    elif args[0] == '-c':
+        exec(compile(args[1], '-c', 'exec'), {'__name__': '__main__'})
+    elif args[0].endswith('.py'):
+        script = ROOT / args[0]
+        if not script.exists():
+            raise BadCommand(f'there is no {args[0]}')
+        if args[0] in NO_ARGUMENTS:
+            if args[1:]:
+                raise BadCommand(f'{args[0]} takes no arguments')
+            return
+        parse_arguments(str(script), args[1:])
+    else:
+        raise BadCommand(f'nothing is known here about python {args}')
+
+
+def _check_pip(args: list[str]) -> None:
+    command, *args = args
+    if command not in ('install', 'uninstall', 'show', 'download', 'wheel'):
+        raise BadCommand(f'pip {command}')
+    setup = (ROOT / 'setup.py').read_text()
+    options = iter(args)
+    for word in options:
+        if word in ('-c', '-r', '-i', '--index-url', '--extra-index-url'):
+            next(options)
+        elif word.startswith('-') or word.endswith('.whl'):
+            continue
+        elif word.startswith('.'):
+            for extra in re.findall(r'[\w-]+', word[1:]):
+                if f"'{extra}':" not in setup:
+                    raise BadCommand(f'there is no extra {extra}')
+        else:
+            Requirement(word)
+
+
+def _check_mim(args: list[str], page_configs: dict) -> None:
+    command, package, *args = args
+    if command == 'run' and package == 'vll_mmaction':
+        tool = f'tools/{args[0]}.py'
+        _check_paths([tool])
+        parse_arguments(str(ROOT / tool), args[1:])
+        return
+    if package not in ('mmaction', 'vll_mmaction') or command not in (
+        'train',
+        'test',
+    ):
+        raise BadCommand(f'mim {command} {package}')
+    if '--checkpoint' in args:  # mim's own option; test.py's is by position
+        place = args.index('--checkpoint')
+        checkpoint = args[place + 1]
+        args = [args[0], checkpoint, *args[1:place], *args[place + 2 :]]
+    if package == 'vll_mmaction':  # mim finds configs by their names
+        found = sorted((ROOT / 'configs').rglob(args[0]))
+        if not found:
+            raise BadCommand(f'there is no config {args[0]}')
+        args[0] = str(found[0].relative_to(ROOT))
+    _check_training(f'{command}.py', args, page_configs)
+
+
+def _stock_tool(name: str) -> str:
+    try:
+        return find_tool(name)
+    except SystemExit as error:
+        raise BadCommand(str(error)) from error
+
+
+def _check_training(tool: str, args: list[str], page_configs: dict) -> None:
+    """Arguments of train.py or test.py: do they go with the config?"""
+    parsed = parse_arguments(_stock_tool(tool), args)
+    if parsed.config == 'CONFIG':  # the reader's
+        return
+    if parsed.config in page_configs:
+        config = page_configs[parsed.config]
+    elif (ROOT / parsed.config).is_file():
+        config = Config.fromfile(ROOT / parsed.config)
+    else:
+        raise BadCommand(f'there is no config {parsed.config}')
+    for key in parsed.cfg_options or {}:
+        _check_key(config, key)
+    config = Config(config.to_dict())
+    config.merge_from_dict(parsed.cfg_options or {})
+    checkpoint = getattr(parsed, 'checkpoint', '')
+    epoch = re.fullmatch(r'work_dirs/(\w[\w-]*)/epoch_(\d+)\.pth', checkpoint)
+    if epoch:
+        name = Path(parsed.config).stem
+        if epoch[1] != name:
+            raise BadCommand(f'{checkpoint} is not where {name} trains')
+        if int(epoch[2]) > config.train_cfg.max_epochs:
+            raise BadCommand(
+                f'{name} has {config.train_cfg.max_epochs} epochs'
+            )
+
+
+def _check_key(config: Config, key: str) -> None:
+    """See that a config has what an option of the command line sets."""
+    value = config
+    for part in key.split('.'):
+        try:
+            value = value[int(part) if part.isdecimal() else part]
+        except (KeyError, TypeError, IndexError):
+            raise BadCommand(
+                f'--cfg-options {key}: the config has no {part} there'
+            ) from None
+
+
+class _Parsed(Exception):
+    """Carries the arguments out of a script."""
+
+
+@contextmanager
+def _as_script(script: str, args: list[str]):
+    kept = list(sys.argv), list(sys.path)
+    sys.argv = [script, *args]
+    sys.path.insert(0, os.path.dirname(script))
+    try:
+        yield
+    finally:
+        sys.argv, sys.path[:] = kept
+
+
+def parse_arguments(script: str, args: list[str]) -> argparse.Namespace:
+    """What the parser of a script makes of arguments; nothing else runs.
+
+    Args:
+        script (str): Path of a Python script.
+        args (list[str]): Its arguments.
+
+    Returns:
+        argparse.Namespace: The arguments.
+
+    Raises:
+        BadCommand: The parser refuses them, or there is none.
+    """
+    original = argparse.ArgumentParser.parse_args
+
+    def parse_args(self, *given, **kwargs):
+        raise _Parsed(original(self, *given, **kwargs))
+
+    parser = argparse.ArgumentParser
+    patch = mock.patch.object(parser, 'parse_args', parse_args)
+    name = os.path.relpath(script, ROOT)
+    with _as_script(script, args), patch:
+        try:
+            runpy.run_path(script, run_name='__main__')
+        except _Parsed as parsed:
+            return parsed.args[0]
+        except SystemExit as error:
+            raise BadCommand(
+                f'{name} does not take {args} (exit code {error.code})'
+            ) from error
+    raise BadCommand(f'{name} parses no arguments')

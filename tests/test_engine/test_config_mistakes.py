@@ -1,0 +1,563 @@
+"""Mistakes of users: what they are told, before the first step.
+
+Each case edits a config that works and runs it as train.py does. Its message
+is a row of docs/config_mistakes.md, where ``...`` stands for anything.
+"""
+
+import copy
+import functools
+import itertools
+import re
+from dataclasses import dataclass
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import EpochBasedTrainLoop, Runner, runner
+from stock_tools import ROOT, small_config
+from video_files import write_dataset
+
+_numbers = itertools.count()
+
+HEAD = 'model.cls_head.'
+LOSS = 'model.cls_head.loss_cls.'
+TRAIN = 'train_dataloader.'
+DATASET = 'train_dataloader.dataset.'
+PIPELINE = 'train_dataloader.dataset.pipeline.'
+SAMPLE, CROP, FORMAT, PACK = (f'{PIPELINE}{step}' for step in (1, 3, 4, 5))
+CLIP_SAMPLER = {
+    f'{TRAIN}sampler': dict(type='DefaultSampler', shuffle=True),
+    f'{TRAIN}batch_sampler': dict(type='ClipBatchSampler'),
+}
+CLIP_LOSS = {f'{HEAD}loss_cls': dict(type='CrossEntropyLoss')}
+STOCK_HEAD = {f'{HEAD}type': 'I3DHead', f'{HEAD}average_clips': 'prob'}
+CHUNKS = {
+    'model.type': 'VideoLevelRecognizer3D',
+    'model.train_cfg': dict(max_training_views=2),
+}
+MIXUP = {
+    'model.data_preprocessor.blending': dict(
+        type='MixupBlending', num_classes=2
+    )
+}
+
+
+class Started(Exception):
+    """The first iteration would have run."""
+
+
+@dataclass
+class Case:
+    """A mistake.
+
+    Args:
+        id: Name of the case.
+        edit: Keys of the config and their new values, or functions that make
+            them of the config.
+        message: As in the documentation.
+        names: Key, value and what is allowed, all to be in the message.
+        error: Its type.
+    """
+
+    id: str
+    edit: dict
+    message: str
+    names: list
+    error: type = ValueError
+
+
+# fmt: off
+CASES = [
+    # --- model and loss
+    Case(
+        'unknown_type',
+        {f'{LOSS}type': 'VideoLevelLos'},
+        "type='...' is not in the registry of ..., in dict(...",
+        ["type='VideoLevelLos'", 'similar: VideoLevelLoss'],
+        KeyError,
+    ),
+    Case(
+        'unknown_sampler',
+        {f'{TRAIN}sampler.type': 'VideoGroupSampler'},
+        "type='...' is not in the registry of ..., in dict(...",
+        ["type='VideoGroupSampler'", 'DefaultSampler', 'VideoGroupedSampler'],
+        KeyError,
+    ),
+    Case(
+        'argument_of_another_version',
+        {f'{LOSS}weight': 0.3},
+        '... has no argument ... in vll_mmaction ...',
+        ['VideoLevelLoss', 'weight=0.3', 'It takes alpha, ccl'],
+        TypeError,
+    ),
+    Case(
+        'argument_of_a_head',
+        {f'{HEAD}dropout': 0.5},
+        '... has no argument ... in vll_mmaction ...',
+        ['dropout=0.5', 'average_clips', 'Did you mean dropout_ratio?'],
+        TypeError,
+    ),
+    Case(
+        'alpha_too_large',
+        {f'{LOSS}alpha': 1.5},
+        'alpha must be in [0, 1], but got ...',
+        ['alpha', '1.5', '[0, 1]'],
+    ),
+    Case(
+        'alpha_negative',
+        {f'{LOSS}alpha': -0.1},
+        'alpha must be in [0, 1], but got ...',
+        ['alpha', '-0.1', '[0, 1]'],
+    ),
+    Case(
+        'alpha_is_text',
+        {f'{LOSS}alpha': '0.3'},
+        'alpha must be a number, but got ...',
+        ['alpha', "'0.3'", 'number'],
+        TypeError,
+    ),
+    Case(
+        'mode',
+        {f'{LOSS}ccl': dict(type='ConsistentConstraintLoss', mode='both')},
+        'mode must be one of ..., but got ...',
+        ['mode', "'both'", "'ccl', 'euc', 'err'"],
+    ),
+    Case(
+        'score',
+        {f'{LOSS}ccl': dict(type='ConsistentConstraintLoss', score='softmax')},
+        'score must be one of ..., but got ...',
+        ['score', "'softmax'", "'prob', 'logit'"],
+    ),
+    Case(
+        'average_clips',
+        {f'{HEAD}average_clips': 'mean'},
+        'average_clips of ... must be one of ..., but got ...',
+        ['average_clips', "'mean'", "'vote', 'prob', 'score', None"],
+    ),
+    Case(
+        'multi_class_head',
+        {f'{HEAD}multi_class': True},
+        '... does not support multi_class=True...',
+        ['VideoLevelI3DHead', 'multi_class=True', 'one class a video'],
+    ),
+    Case(
+        'head_without_classes',
+        {f'{HEAD}type': 'VideoLevelFeatureHead'},
+        'there is no VideoLevel...',
+        ['VideoLevelFeatureHead', 'it extracts features'],
+    ),
+    Case(
+        'stock_head',
+        STOCK_HEAD,
+        'model.cls_head.type=... cannot tell the videos of a batch apart...',
+        ["model.cls_head.type='I3DHead'", "type='VideoLevelI3DHead'",
+         'batch_size=1'],
+    ),
+    Case(
+        'num_classes_too_small',
+        {f'{HEAD}num_classes': 2},
+        'model.cls_head.num_classes=..., but ... has the label ...',
+        ['num_classes=2', 'ann.txt has the label 2', 'at least 3'],
+    ),
+    Case(
+        'num_classes_too_small_for_the_test_videos',
+        {'val_dataloader.dataset.ann_file': 'more.txt'},
+        'model.cls_head.num_classes=..., but ... has the label ...',
+        ['num_classes=3', 'more.txt has the label 7', 'at least 8'],
+    ),
+    Case(
+        'in_channels',
+        {f'{HEAD}in_channels': 32},
+        'model.cls_head.in_channels=..., but model.backbone.fc_channels=...',
+        ['in_channels=32', 'write in_channels=16'],
+    ),
+    Case(
+        'mixup',
+        MIXUP,
+        'model.data_preprocessor.blending=... mixes clips...',
+        ['MixupBlending', 'VideoLevelLoss', 'Use blending=None'],
+    ),
+    Case(
+        'mixup_in_the_video_level_recognizer',
+        {'model.type': 'VideoLevelRecognizer3D', **MIXUP},
+        '... mixes clips of different videos, which ...',
+        ['MixupBlending', 'VideoLevelLoss', 'remove `blending`'],
+    ),
+    Case(
+        'sync_bn_with_chunks',
+        {
+            **CHUNKS,
+            'model.backbone': dict(
+                type='ResNet3dSlowOnly', depth=50, pretrained=None,
+                base_channels=1, conv1_kernel=(1, 7, 7), inflate=(0, 0, 1, 1),
+                norm_cfg=dict(type='SyncBN'), norm_eval=False,
+            ),
+            f'{HEAD}spatial_type': 'avg', f'{HEAD}in_channels': 32,
+        },
+        'max_training_views does not go with SyncBatchNorm...',
+        ['max_training_views', 'SyncBatchNorm', 'norm_eval=True'],
+    ),
+    Case(
+        'chunks_in_the_stock_recognizer',
+        {**CHUNKS, 'model.type': 'Recognizer3D'},
+        'model.type=... ignores train_cfg.max_training_views=...',
+        ["'Recognizer3D'", 'max_training_views=2',
+         "'VideoLevelRecognizer3D'"],
+    ),
+    Case(
+        'chunks_of_no_clips',
+        {**CHUNKS, 'model.train_cfg': dict(max_training_views=0)},
+        'max_training_views must be at least 1, but got ...',
+        ['max_training_views', 'at least 1', 'got 0'],
+    ),
+    Case(
+        'pretrained_convs',
+        {'model.backbone.pretrained_convs': 'lost.pth'},
+        'pretrained_convs: no file ...',
+        ['pretrained_convs', 'lost.pth'],
+        FileNotFoundError,
+    ),
+    # --- samplers
+    Case(
+        'no_batch_sampler',
+        {f'{TRAIN}batch_sampler': None},
+        'train_dataloader has the sampler VideoGroupedSampler without ...',
+        ['VideoGroupedSampler', "type='VideoGroupedBatchSampler'", '2 clips'],
+    ),
+    Case(
+        'batch_sampler_on_another_sampler',
+        {f'{TRAIN}sampler.type': 'DefaultSampler'},
+        'VideoGroupedBatchSampler needs sampler=..., got ...',
+        ["type='VideoGroupedSampler'", 'got DefaultSampler'],
+        TypeError,
+    ),
+    Case(
+        'clips_shuffled_over_the_batches',
+        CLIP_SAMPLER,
+        'model.cls_head.loss_cls.type=... compares the clips of a video...',
+        ["'VideoLevelLoss'", "sampler.type='DefaultSampler'",
+         "sampler=dict(type='VideoGroupedSampler')"],
+    ),
+    Case(
+        'clips_shuffled_by_stock',
+        {**CLIP_SAMPLER, f'{TRAIN}batch_sampler': None},
+        'model.cls_head.loss_cls.type=... compares the clips of a video...',
+        ["'VideoLevelLoss'", "sampler.type='DefaultSampler'",
+         "batch_sampler=dict(type='VideoGroupedBatchSampler')"],
+    ),
+    Case(
+        'batch_size_0',
+        {f'{TRAIN}batch_size': 0},
+        'batch_size must be at least 1, got ...',
+        ['batch_size', 'at least 1', 'got 0'],
+    ),
+    Case(
+        'batch_size_none',
+        {f'{TRAIN}batch_size': None},
+        'batch_size must be a positive int, got ...',
+        ['batch_size', 'positive int', 'None'],
+        TypeError,
+    ),
+    Case(
+        'batch_size_above_the_videos',
+        {f'{TRAIN}batch_size': 100},
+        'batch_size=... videos, but the dataset has ...',
+        ['batch_size=100', 'has 3'],
+    ),
+    Case(
+        'drop_last_drops_all',
+        {f'{TRAIN}batch_size': 4, f'{TRAIN}batch_sampler.drop_last': True},
+        'batch_size=... with drop_last=True leaves no batch of ...',
+        ['batch_size=4', 'drop_last=True', '3 videos'],
+    ),
+    Case(
+        'num_batch_per_epoch',
+        {f'{TRAIN}num_batch_per_epoch': 10},
+        'num_batch_per_epoch asks for ... videos an epoch...',
+        ['num_batch_per_epoch', '20 videos', 'has 3'],
+    ),
+    Case(
+        'window',
+        {f'{TRAIN}sampler.window': 0},
+        'window must be at least 1, got ...',
+        ['window', 'at least 1', 'got 0'],
+    ),
+    # --- data
+    Case(
+        'no_annotation_file',
+        {f'{DATASET}ann_file': 'lost.txt'},
+        'There is no annotation file ...',
+        ['lost.txt', 'ann_file', 'path label'],
+        FileNotFoundError,
+    ),
+    Case(
+        'no_videos_there',
+        {f'{DATASET}data_prefix': dict(video='lost')},
+        '... videos cannot be used...',
+        ['line 1', 'lost/0.avi: there is no such file', 'max_bad_videos=0.05'],
+    ),
+    Case(
+        'label_above_num_classes',
+        {f'{DATASET}num_classes': 2},
+        '...: the label ... is out of range...',
+        ['ann.txt, line 3', 'label 2', '0 to 1', '`num_classes`'],
+    ),
+    Case(
+        'label_is_text',
+        {f'{DATASET}ann_file': 'names.txt'},
+        '...: the label ... is not a whole number...',
+        ['names.txt, line 1', "'running'", 'path label'],
+    ),
+    Case(
+        'multi_class_dataset',
+        {f'{DATASET}multi_class': True},
+        '... takes one label a video: multi_class=True is not supported...',
+        ['VideoClipDataset', 'multi_class=True', 'one label'],
+    ),
+    Case(
+        'percent_of_bad_videos',
+        {f'{DATASET}max_bad_videos': 5},
+        'max_bad_videos is a share, 0 to 1, got ...',
+        ['max_bad_videos', '0 to 1', 'got 5'],
+    ),
+    Case(
+        'stock_dataset',
+        {f'{DATASET}type': 'VideoDataset'},
+        'VideoGroupedSampler needs a dataset whose items are clips, got ...',
+        ['got VideoDataset', "type='VideoClipDataset'"],
+        TypeError,
+    ),
+    Case(
+        'stock_dataset_and_samplers',
+        {f'{DATASET}type': 'VideoDataset', **CLIP_SAMPLER,
+         f'{TRAIN}batch_sampler': None},
+        'model.cls_head.loss_cls.type=... needs to know the video...',
+        ["'VideoLevelLoss'", "dataset.type='VideoDataset'",
+         "type='VideoClipDataset'"],
+    ),
+    Case(
+        'wrapper_that_hides_the_clips',
+        {f'{TRAIN}dataset': lambda config: dict(
+            type='ClassBalancedDataset', oversample_thr=0.1,
+            dataset=config.train_dataloader.dataset)},
+        '... hides the clips of the dataset it wraps...',
+        ['ClassBalancedDataset', 'RepeatDataset', 'ConcatDataset'],
+        TypeError,
+    ),
+    Case(
+        'index_of_another_data_set',
+        {f'{DATASET}frame_index': 'OTHER/videos/frame_index.jsonl'},
+        'frame_index=... is the index of other videos...',
+        ['frame_index=', 'other_0.avi', 'Name another file'],
+    ),
+    Case(
+        'index_is_another_file',
+        {f'{DATASET}frame_index': 'OTHER/ann.txt'},
+        '... is not a frame index...',
+        ['ann.txt', '`frame_index`', 'Name another file'],
+    ),
+    # --- pipeline
+    Case(
+        'stock_frame_sampling',
+        {SAMPLE: dict(type='SampleFrames', clip_len=4)},
+        'The pipeline of a ... needs the transform ...',
+        ["type='SampleVideoClips'", "'SampleFrames'"],
+    ),
+    Case(
+        'clips_longer_than_every_video',
+        {f'{SAMPLE}.clip_len': 64},
+        'SampleVideoClips: clip_len=... spans ... frames, but the longest ...',
+        ['clip_len=64', 'spans 64 frames', 'at most 9 frames'],
+    ),
+    Case(
+        'frames_too_far_apart',
+        {f'{SAMPLE}.frame_interval': 10},
+        'SampleVideoClips: clip_len=... spans ... frames, but the longest ...',
+        ['frame_interval=10', 'spans 31 frames', 'at most 9 frames'],
+    ),
+    Case(
+        'clip_len_0',
+        {f'{SAMPLE}.clip_len': 0},
+        'clip_len must be at least 1, got ...',
+        ['clip_len', 'at least 1', 'got 0'],
+    ),
+    Case(
+        'keep',
+        {f'{SAMPLE}.max_clips': 2, f'{SAMPLE}.keep': 'last'},
+        'keep must be one of ..., got ...',
+        ['keep', "'last'", "'first', 'uniform', 'random'"],
+    ),
+    Case(
+        'clip_len_unlike_input_size',
+        {f'{SAMPLE}.clip_len': 2},
+        'model.backbone.input_size=..., but the clips of train_dataloader ...',
+        ['input_size=(4, 32, 32)', 'input_size=(2, 32, 32)', 'clip_len'],
+    ),
+    Case(
+        'crop_unlike_input_size',
+        {f'{CROP}.size': 40},
+        'model.backbone.input_size=..., but the clips of train_dataloader ...',
+        ['input_size=(4, 32, 32)', 'input_size=(4, 40, 40)', 'crop'],
+    ),
+    Case(
+        'no_fixed_size',
+        {CROP: dict(type='Resize', scale=(-1, 32))},
+        '...pipeline of ... gives frames of several sizes...',
+        ['pipeline', 'Resize', 'RandomCrop, CenterCrop or Resize with'],
+    ),
+    Case(
+        'format_of_the_preprocessor',
+        {'model.data_preprocessor.format_shape': 'NCHW'},
+        'model.data_preprocessor.format_shape=..., but the clips ...',
+        ["format_shape='NCHW'", "format_shape='NCTHW'"],
+    ),
+    Case(
+        'format_of_the_pipeline',
+        {f'{FORMAT}.input_format': 'NCHW'},
+        'FormatShape: input_format=..., but model.type=... takes ...',
+        ["input_format='NCHW'", "input_format='NCTHW'", "'Recognizer3D'"],
+    ),
+    Case(
+        'not_packed',
+        {PACK: dict(type='Flip', flip_ratio=0)},
+        'The pipeline of a ... must end with ...',
+        ['VideoClipDataset', "type='PackActionInputs'"],
+    ),
+    # --- validation
+    Case(
+        'several_videos_a_test_batch',
+        {'val_dataloader.batch_size': 2},
+        'val_dataloader.batch_size=..., but videos differ ...',
+        ['batch_size=2', 'write batch_size=1'],
+    ),
+    Case(
+        'clips_one_by_one_in_the_test',
+        {'val_dataloader.dataset':
+            lambda config: config.train_dataloader.dataset},
+        'val_dataloader.dataset.type=... gives clips one by one...',
+        ["'VideoClipDataset'", "type='VideoDataset'", 'SampleVideoClips'],
+    ),
+    Case(
+        'metric_without_clip_scores',
+        {**STOCK_HEAD, **CLIP_LOSS},
+        'val_evaluator has ClipConsistencyMetric, but model.cls_head.type=...',
+        ["'I3DHead'", "type='VideoLevelI3DHead'"],
+    ),
+    Case(
+        'save_best_of_no_metric',
+        {'val_evaluator': [dict(type='ClipConsistencyMetric')]},
+        'default_hooks.checkpoint.save_best=..., but val_evaluator ...',
+        ["save_best='acc/top1'", "['clip']"],
+    ),
+    Case(
+        'out_file_of_another_kind',
+        {'val_evaluator': [
+            dict(type='ClipConsistencyMetric', out_file='scores.pkl')]},
+        "out_file must end in '.npz', got ...",
+        ['out_file', "'scores.pkl'", "'.npz'"],
+    ),
+]
+# fmt: on
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('data')
+    write_dataset(folder, [5, 9, 4], num_classes=3)
+    (folder / 'more.txt').write_text('0.avi 0\n1.avi 7\n')
+    (folder / 'names.txt').write_text('0.avi running\n1.avi jumping\n')
+    path = small_config(folder / 'config.py', 'vll_c3d_ucf101.py', folder)
+    config = Config.fromfile(path)
+    for stage in ('train', 'val', 'test'):
+        loader = config[f'{stage}_dataloader']
+        loader.update(num_workers=0, persistent_workers=False)
+        # It collects garbage, which takes a while.
+        loader.dataset.serialize_data = False
+    config.model.cls_head.num_classes = 3
+    config.train_dataloader.dataset.num_classes = None
+    config.log_level = 'ERROR'
+    return config
+
+
+@pytest.fixture(scope='module')
+def other_data(tmp_path_factory):
+    """A data set of other videos, and its index."""
+    folder = tmp_path_factory.mktemp('other')
+    write_dataset(folder, [5])
+    videos = folder / 'videos'
+    (videos / '0.avi').rename(videos / 'other_0.avi')
+    index = videos / 'frame_index.jsonl'
+    index.write_text(
+        '{"format": "vll_mmaction frame index", "version": 1}\n'
+        '["other_0.avi", 1, 1, 5, ""]\n'
+    )
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_step(monkeypatch):
+    def started(*args):
+        raise Started
+
+    monkeypatch.setattr(EpochBasedTrainLoop, 'run_iter', started)
+    # What the log says of machine and config takes a second each time.
+    monkeypatch.setattr(
+        runner, 'collect_env', functools.cache(runner.collect_env)
+    )
+    monkeypatch.setattr(Config, 'pretty_text', property(str))
+    # One process has no SyncBatchNorm: as if there were several.
+    monkeypatch.setattr(runner, 'revert_sync_batchnorm', lambda model: model)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def edited(config, edit, other_data):
+    """A copy of a config with other values."""
+    config = copy.deepcopy(config)
+    for key, value in edit.items():
+        if callable(value):
+            value = value(config)
+        if isinstance(value, str):
+            value = value.replace('OTHER', str(other_data))
+        *path, last = (
+            int(name) if name.isdigit() else name for name in key.split('.')
+        )
+        functools.reduce(lambda part, name: part[name], path, config)[last] = (
+            value
+        )
+    return config
+
+
+def train(config, work_dir):
+    config.work_dir = str(work_dir)
+    # Runs of the same name in one process would share a message hub.
+    config.experiment_name = f'mistake_{next(_numbers)}'
+    Runner.from_cfg(config).train()
+
+
+def pattern(message):
+    return re.escape(message).replace(re.escape('...'), '.*')
+
+
+def test_without_a_mistake_it_starts(config, tmp_path):
+    with pytest.raises(Started):
+        train(copy.deepcopy(config), tmp_path)
+
+
+@pytest.mark.parametrize('case', CASES, ids=[case.id for case in CASES])
+def test_mistake(case, config, other_data, tmp_path):
+    with pytest.raises(case.error) as caught:
+        train(edited(config, case.edit, other_data), tmp_path)
+    message = str(caught.value.args[0])
+    assert re.match(pattern(case.message), message, re.DOTALL)
+    for name in case.names:
+        assert name in message
+
+
+def test_the_documentation_has_each_message_and_no_other():
+    text = (ROOT / 'docs/config_mistakes.md').read_text()
+    rows = re.findall(r'^\| `(.+?)` \| .+ \| .+ \|$', text, re.MULTILINE)
+    assert len(rows) == len(set(rows))
+    assert set(rows) == {case.message for case in CASES}

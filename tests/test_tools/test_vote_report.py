@@ -1,0 +1,84 @@
+"""The command line of the report page; the page has tests of its own."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from video_files import write_video
+
+from vll_mmaction.evaluation import ClipResults, clip_metrics
+
+TOOL = Path(__file__).parents[2] / 'tools/vote_report.py'
+_spec = importlib.util.spec_from_file_location('vote_report_tool', TOOL)
+tool = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(tool)
+
+
+@pytest.fixture
+def results(tmp_path):
+    files = [str(tmp_path / 'videos/1.avi'), str(tmp_path / 'videos/2.avi')]
+    write_video(files[0], 8)
+    return ClipResults(
+        clip_scores=np.array([[0.9, 0.1], [0.2, 0.8]], np.float32),
+        video_offsets=np.array([0, 1, 2]),
+        labels=np.array([0, 1]),
+        filenames=np.array(files),
+        frame_inds=np.arange(8),
+        frame_offsets=np.array([0, 4, 8]),
+        total_frames=np.array([8, 8]),
+        views_per_clip=np.ones(2, np.int64),
+        class_names=np.zeros(0, np.str_),
+        config_name=np.array('some'),
+    )
+
+
+def run(*words):
+    tool.main([str(word) for word in words])
+
+
+def test_tool(results, tmp_path, capsys):
+    files = [tmp_path / 'a.npz', tmp_path / 'b.npz']
+    for file in files:
+        clip_metrics._save(str(file), results)
+    names = tmp_path / 'names.txt'
+    names.write_text('first\nsecond\n')
+    out = tmp_path / 'my report'
+    run(*files, '--out', out, '--titles', 'p', 'q', '--classes', names)
+    printed = capsys.readouterr()
+    assert printed.out == f'{out}/index.html\n'
+    assert '1 of 2 videos have no pictures' in printed.err
+    assert '--video-root' not in printed.err
+    page = (out / 'index.html').read_text()
+    assert '"classes":["first","second"]' in page
+    (tmp_path / 'videos/1.avi').rename(tmp_path / 'videos/moved.avi')
+    run(files[0], '--out', out)
+    assert '--video-root names their folder' in capsys.readouterr().err
+
+
+def test_errors(results, tmp_path, monkeypatch):
+    a, b, out = tmp_path / 'a.npz', tmp_path / 'b.npz', tmp_path / 'out'
+    clip_metrics._save(str(a), results)
+
+    def refused(message, *words):
+        with pytest.raises(SystemExit, match=f'vote_report.py: .*{message}'):
+            run(*words, '--out', out)
+        assert not out.exists()
+
+    refused("no clip results at '.*b.npz'", a, b)
+    clip_metrics._save(str(b), replace(results, labels=results.labels[::-1]))
+    refused('other labels', a, b)
+    titles = '--titles', 'p', 'q', 'r'
+    refused('one model or two, not 3', a, b, b, *titles)
+    refused('a title of its own', a, a)
+    refused("no folder '/not/there'", a, '--video-root', '/not/there')
+    b.write_text('a,b')
+    refused('is no .npz file', b)
+    monkeypatch.setattr(clip_metrics, '_FORMAT_VERSION', 2)
+    refused('format version 1, but .* reads version 2', a)
+    out.mkdir()
+    (out / 'thesis.tex').touch()
+    monkeypatch.undo()
+    with pytest.raises(SystemExit, match='holds other files .thesis.tex'):
+        run(a, '--out', out)

@@ -1,0 +1,143 @@
+"""Which results are read and matched, and which are refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vll_mmaction.evaluation import ClipResults, clip_metrics
+from vll_mmaction.visualization.result_files import load_models, match_videos
+
+SIZES = (3, 1, 2)
+
+
+@pytest.fixture
+def results():
+    """Three videos of 3, 1 and 2 clips with two frames each."""
+    offsets = np.cumsum([0, *SIZES])
+    scores = np.random.default_rng(0).random((6, 4), dtype=np.float32)
+    return ClipResults(
+        clip_scores=scores / scores.sum(axis=1, keepdims=True),
+        video_offsets=offsets,
+        labels=np.array([2, 0, 3]),
+        filenames=np.array(['a.avi', 'b.avi', 'c.avi']),
+        frame_inds=np.arange(12),
+        frame_offsets=2 * offsets,
+        total_frames=np.array([7, 3, 5]),
+        views_per_clip=np.ones(3, np.int64),
+        class_names=np.array(['k', 'l', 'm', 'n']),
+        config_name=np.array('some'),
+    )
+
+
+def save(folder, **models):
+    files = [str(folder / f'{name}.npz') for name in models]
+    for file, model in zip(files, models.values()):
+        clip_metrics._save(file, model)
+    return files
+
+
+def test_titles(results, tmp_path):
+    other = replace(results, config_name=np.array('other'))
+    files = save(tmp_path, x=results, y=other)
+    assert list(load_models(files)) == ['some', 'other']
+    assert list(load_models(files, ['p', 'q'])) == ['p', 'q']
+    # Names of configs that do not tell the models apart.
+    files = save(tmp_path, x=results, y=results)
+    assert list(load_models(files)) == files
+    for titles in (['p', 'p'], ['p']):
+        with pytest.raises(ValueError, match='a title of its own'):
+            load_models(files, titles)
+
+
+def test_class_file(results, tmp_path):
+    (file,) = save(tmp_path, x=results)
+    names = tmp_path / 'names.txt'
+    names.write_text('ä\nb c\nd\ne\n', encoding='utf-8')
+    (loaded,) = load_models([file], class_file=names).values()
+    assert loaded.class_names.tolist() == ['ä', 'b c', 'd', 'e']
+    names.write_text('a\nb\n')
+    with pytest.raises(ValueError, match='4 classes, but 2 names .*names.txt'):
+        load_models([file], class_file=names)
+    names.write_bytes(b'\xff\xfe')
+    with pytest.raises(ValueError, match='names.txt is no text file'):
+        load_models([file], class_file=names)
+
+
+def test_scores_that_are_no_numbers_are_refused(results, tmp_path):
+    results.clip_scores[4, 1] = np.nan
+    with pytest.raises(ValueError, match=r"1 of 6 clips .*'c.avi'"):
+        load_models(save(tmp_path, x=results))
+
+
+def test_no_videos_are_refused(results, tmp_path):
+    empty = replace(results, labels=results.labels[:0])
+    with pytest.raises(ValueError, match='x.npz holds no videos'):
+        load_models(save(tmp_path, x=empty))
+
+
+def test_names_and_labels_must_fit_the_classes(results, tmp_path):
+    names = replace(results, class_names=np.array(['k', 'l']))
+    (file,) = save(tmp_path, x=names)
+    with pytest.raises(ValueError, match='4 classes, but names of 2: .*--cl'):
+        load_models([file])
+    right = tmp_path / 'names.txt'
+    right.write_text('a\nb\nc\nd\n')
+    load_models([file], class_file=right)
+    results.labels[1] = 4
+    with pytest.raises(ValueError, match='4 classes, but a video of label 4'):
+        load_models(save(tmp_path, x=results))
+
+
+def test_names_known_to_one_model_serve_both(results):
+    nameless = replace(results, class_names=np.zeros(0, np.str_))
+    for models in ((results, nameless), (nameless, results)):
+        for model in match_videos(dict(zip('ab', models))).values():
+            assert model.class_names.tolist() == ['k', 'l', 'm', 'n']
+
+
+def test_another_order_is_matched(results):
+    order = [2, 0, 1]
+    rows, frames = [4, 5, 0, 1, 2, 3], [8, 9, 10, 11, *range(6), 6, 7]
+    sizes = np.array(SIZES)[order]
+    other = replace(
+        results,
+        clip_scores=results.clip_scores[rows],
+        video_offsets=np.cumsum([0, *sizes]),
+        labels=results.labels[order],
+        filenames=results.filenames[order],
+        frame_inds=results.frame_inds[frames],
+        frame_offsets=np.cumsum([0, *2 * sizes]),
+        total_frames=results.total_frames[order],
+    )
+    matched = match_videos(dict(a=results, b=other))['b']
+    for name, value in vars(results).items():
+        np.testing.assert_array_equal(getattr(matched, name), value, name)
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(labels=[2, 0, 1]), "'c.avi' .* has label 3 .* 1 .*1 videos"),
+        (
+            dict(filenames=['a.avi', 'b.avi', 'd.avi']),
+            "other videos: 1 .* 1 .*'c.avi' and 'd.avi'",
+        ),
+        (dict(filenames=['b.avi', 'b.avi', 'a.avi']), 'other videos: 1 .* 0'),
+        (dict(class_names=list('klmx')), "class 3 is 'n' in the one and 'x'"),
+        (dict(clip_scores=np.ones((6, 5)) / 5), '4 and 5 classes'),
+    ],
+)
+def test_other_tests_are_refused(results, changes, message):
+    changes = {k: np.array(v) for k, v in changes.items()}
+    with pytest.raises(ValueError, match=f"^'a' and 'b'.*{message}"):
+        match_videos(dict(a=results, b=replace(results, **changes)))
+
+
+def test_one_name_twice_in_another_order_is_refused(results):
+    names = np.array(['a.avi', 'b.avi', 'a.avi'])
+    twice = replace(results, filenames=names)
+    assert match_videos(dict(a=twice, b=twice))['b'] is twice
+    other = replace(results, filenames=names[[1, 0, 2]])
+    with pytest.raises(ValueError, match='some have one name'):
+        match_videos(dict(a=twice, b=other))

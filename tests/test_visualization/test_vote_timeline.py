@@ -1,0 +1,147 @@
+"""What is shown of one video's votes over time."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from vll_mmaction.evaluation import ClipResults
+from vll_mmaction.visualization.vote_timeline import (
+    COLOURS,
+    OTHER_COLOUR,
+    VideoVote,
+    VoteFrames,
+    draw_timeline,
+    printable,
+    time_text,
+)
+
+
+def vote_of(
+    votes, starts=None, clip_len=4, total=None, views=1, names=(), classes=8
+):
+    """A video whose views vote as told, with probability 0.65."""
+    scores = np.full((len(votes), classes), 0.35 / (classes - 1), np.float32)
+    scores[np.arange(len(votes)), votes] = 0.65
+    clips = len(votes) // views
+    starts = np.arange(clips) * clip_len if starts is None else starts
+    frames = np.array(starts)[:, None] + np.arange(clip_len)
+    results = ClipResults(
+        clip_scores=scores,
+        video_offsets=np.array([0, len(votes)]),
+        labels=np.array([-1]),
+        filenames=np.array(['/some/$\\where$/[a]\n.avi']),
+        frame_inds=frames.ravel(),
+        frame_offsets=np.array([0, frames.size]),
+        total_frames=np.array([total or frames.max() + 1]),
+        views_per_clip=np.array([views]),
+        class_names=np.array(names, dtype=np.str_),
+        config_name=np.array('some'),
+    )
+    return VideoVote(results, fps=10)
+
+
+def test_the_best_classes_come_first():
+    vote = vote_of([7, 7, 7, 2, 2, 0, 1, 3, 4, 5])
+    assert vote.top.tolist() == [7, 2, 0, 1, 3]
+    assert vote.votes.tolist() == [3, 2, 1, 1, 1]
+    assert vote.choice.tolist() == [0, 0, 0, 1, 1, 2, 3, 4, 5, 5]
+    assert vote.names[0] == 'class 7'
+    assert str(vote) == 'class 7: 3 of 10 clips'
+    assert vote.clip_name(8) == 'class 4'  # not among the best
+    assert str(vote_of([1])) == 'class 1: 1 of 1 clip'
+
+
+def test_crops_vote_and_are_shown_as_one_clip():
+    vote = vote_of([3, 3, 1, 1, 1, 2], views=3)
+    assert str(vote) == 'class 1: 3 of 6 views'
+    assert vote.clip_scores.shape == (2, 8)
+    assert vote.top[vote.choice].tolist() == [3, 1]
+
+
+def test_frames_and_their_clips():
+    # The second overlaps the first, then a gap, then a tail.
+    vote = vote_of([0, 1, 2], starts=[0, 2, 8], total=14)
+    clips = [vote.clip_of(k) for k in range(14)]
+    assert clips == [0] * 2 + [1] * 4 + [None] * 2 + [2] * 4 + [None] * 2
+
+
+def test_times():
+    texts = [time_text(x) for x in (0, 59.94, 61, 3599, 3661)]
+    assert texts == ['0.0 s', '59.9 s', '1:01', '59:59', '1:01:01']
+
+
+def heights(axis, time):
+    """Colour and height of each step curve at a time."""
+    found = {}
+    for patch in axis.patches:
+        values, edges, _ = patch.get_data()
+        found[to_hex(patch.get_facecolor())] = values[
+            np.searchsorted(edges, time, side='right') - 1
+        ]
+    return found
+
+
+def test_a_clip_is_a_bar_of_its_class_colour():
+    names = ['$\\frac$', 'b', *'cdefgh']
+    vote = vote_of([0, 0, 0, 1, 1, 2, 3, 4, 5], total=40, names=names)
+    figure = draw_timeline(vote, np.zeros((3, 6, 8, 3), np.uint8))
+    figure.draw_without_rendering()  # `$` is no mathematics
+    time = figure.axes[1]
+    for clip, place in enumerate([0, 0, 0, 1, 1, 2, 3, 4]):
+        found = heights(time, vote.starts[clip] / 10 + 0.1)
+        assert {k for k, x in found.items() if x} == {COLOURS[place]}
+        assert found[COLOURS[place]] == pytest.approx(0.65)
+    assert heights(time, 3.3)[OTHER_COLOUR] == pytest.approx(0.65)
+    assert time.get_xlim() == (0, 4)
+    votes = figure.axes[2]
+    labels = [x.get_text() for x in votes.get_yticklabels()]
+    assert labels == ['$\\frac$', 'b', 'c', 'd', 'e']
+    assert [x.get_text() for x in votes.texts][:2] == ['3 (33%)', '2 (22%)']
+
+
+@pytest.mark.parametrize(
+    'shape, size',
+    [
+        ((48, 64), (640, 480)),  # enlarged
+        ((1080, 1920), (1280, 720)),  # made smaller
+        ((1920, 1080), (404, 720)),  # upright, with room at its sides
+        ((11, 901), (1280, 16)),
+    ],
+)
+def test_size_of_annotated_frames(shape, size):
+    frames = VoteFrames(vote_of([0, 1, 1]), shape)
+    image = frames.draw(5, np.full((*shape, 3), 77, np.uint8))
+    assert image.shape[:2] == frames.size[::-1]
+    assert frames.size[0] == max(640, size[0])
+    assert frames.size[0] % 2 == frames.size[1] % 2 == 0
+    left = (frames.size[0] - size[0]) // 2
+    shown = image[: size[1], left : left + size[0]]
+    assert (shown == 77).all()
+    assert (image[: size[1], : max(0, left - 1)] == 0).all()
+
+
+def colours_in(image):
+    """Colours that at least 30 pixels have."""
+    pixels, counts = np.unique(
+        image.reshape(-1, 3)[:, ::-1], axis=0, return_counts=True
+    )
+    return {to_hex(x / 255) for x in pixels[counts > 30]}
+
+
+def test_what_stands_below_a_frame():
+    vote = vote_of([0, 0, 0, 1, 1, 2], total=26)
+    frames = VoteFrames(vote, (48, 64))
+    frame = np.zeros((48, 64, 3), np.uint8)
+    panels = [frames.draw(k, frame)[480:].copy() for k in (0, 1, 20, 24)]
+    # Within a clip only the mark moves.
+    moved = (panels[0] != panels[1]).any(axis=(0, 2)).nonzero()[0]
+    assert moved.max() < 40
+    assert (panels[0] != panels[2]).any(axis=(0, 2)).sum() > 200
+    assert set(COLOURS) <= colours_in(panels[0])
+    # The tail is in no clip: no bars, but the votes over time.
+    assert set(COLOURS[3:]).isdisjoint(colours_in(panels[3]))
+    assert set(COLOURS[:3]) <= colours_in(panels[3])
+
+
+def test_printable():
+    assert printable('a\x1b[31m\n\udcff ü') == 'a�[31m�� ü'

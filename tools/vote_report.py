@@ -1,0 +1,72 @@
+#!/usr/bin/env python
+"""Makes one page about how the clips of each video vote.
+
+Reads the per-clip results that ClipConsistencyMetric writes in test.py, of
+one model or of two to be compared. The page opens from disk; docs/report.md
+says what it shows.
+
+Example::
+
+    python tools/vote_report.py clip/clip_results.npz vll/clip_results.npz \\
+        --classes data/ucf101/label_map.txt --out work_dirs/report
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import vll_mmaction  # noqa: F401  (before mmaction is imported)
+from vll_mmaction.visualization import load_models, write_report
+
+
+def main(args=None) -> None:
+    """Make what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        'results', nargs='+', metavar='NPZ', help='results of one model or two'
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        help='folder: empty, or of an earlier report, which is replaced',
+    )
+    parser.add_argument(
+        '--video-root',
+        default='',
+        help='folder of the videos, if they are not where the results say',
+    )
+    parser.add_argument(
+        '--titles',
+        nargs='+',
+        help='of the models (default: the names of their configs)',
+    )
+    parser.add_argument('--classes', help='file of class names, one a line')
+    args = parser.parse_args(args)
+    try:
+        models = load_models(args.results, args.titles, args.classes)
+        report = write_report(models, args.out, args.video_root)
+    except (OSError, ValueError) as error:
+        sys.exit(f'vote_report.py: {error}')
+    except KeyboardInterrupt:
+        sys.exit(
+            'vote_report.py: stopped; the same command goes on from the '
+            'thumbnails that are done'
+        )
+    if report.problems:
+        name, reason = next(iter(report.problems.items()))
+        print(
+            f'{len(report.problems)} of {report.num_videos} videos have no '
+            f'pictures; the first is {name!r}: {reason}',
+            file=sys.stderr,
+        )
+        if len(report.problems) == report.num_videos:
+            print(
+                'Are the videos elsewhere? --video-root names their folder.',
+                file=sys.stderr,
+            )
+    print(report.page)
+
+
+if __name__ == '__main__':
+    main()

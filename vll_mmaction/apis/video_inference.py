@@ -1,0 +1,357 @@
+"""The clip scores of any video, by a trained recognizer.
+
+``init_video_recognizer`` is MMAction2's ``init_recognizer`` for checkpoints
+that must fit. ``score_video`` cuts a video into the clips of the config's test
+pipeline and scores all of them. However long the video is, it is gone through
+once, and the frames of one clip and the inputs of a few are held.
+"""
+
+import logging
+import os.path as osp
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Callable, Optional, Union
+
+import cv2
+import numpy as np
+import torch
+from mmaction.apis import init_recognizer
+from mmaction.datasets.transforms import DecordDecode
+from mmaction.structures import ActionDataSample
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from ..datasets import SampleVideoClips
+from ..datasets.frame_index import count_frames
+from ..datasets.frame_source import read_frames
+from ..evaluation import ClipResults
+
+CLIPS_AT_ONCE = 8
+"""Clips through the network at once where the config does not say."""
+
+SECONDS_TO_COUNT = 600
+"""Time limit for counting the frames of a video."""
+
+OPENERS = ('VideoReaderInit', 'DecordInit', 'PyAVInit', 'OpenCVInit')
+DECODERS = ('DecordDecode', 'PyAVDecode', 'OpenCVDecode', 'RawFrameDecode')
+LABEL_MAPS = ('label_map.txt', 'classes.txt')
+"""Files of class names in the folder of a data set."""
+
+
+def init_video_recognizer(
+    config: Union[str, Path, Config],
+    checkpoint: Union[str, Path],
+    device: Union[str, torch.device] = 'cuda:0',
+    classes: Optional[Sequence[str]] = None,
+) -> nn.Module:
+    """Build a recognizer and load a checkpoint, which must fit it.
+
+    Stock's ``init_recognizer`` logs what does not fit, and goes on with random
+    weights in its place.
+
+    Args:
+        config (str | Path | Config): Config or its file.
+        checkpoint (str | Path): Checkpoint file or URL.
+        device (str | torch.device): Defaults to ``'cuda:0'``.
+        classes (Sequence[str], optional): Names of the classes. Defaults to
+            those in the config's test set, in the checkpoint, or in a label
+            map in the test set's folder.
+
+    Returns:
+        nn.Module: The recognizer. Its ``dataset_meta`` holds ``classes``,
+        names by label, empty where none were found.
+
+    Raises:
+        FileNotFoundError: There is no such config or checkpoint.
+        ValueError: The checkpoint cannot be read or is of another model, or
+            there are more or fewer names than classes.
+    """
+    if not isinstance(config, Config):
+        config = Config.fromfile(config)
+    model = init_recognizer(config, device='cpu')
+    loaded = _read_checkpoint(str(checkpoint))
+    weights = {
+        # As a model in DataParallel names them.
+        name.removeprefix('module.'): value
+        for name, value in loaded.get('state_dict', loaded).items()
+    }
+    _check_fit(model.state_dict(), weights, checkpoint)
+    model.load_state_dict(weights)
+    model.dataset_meta = dict(
+        classes=_find_classes(config, loaded, model, classes)
+    )
+    return model.to(device)
+
+
+def _read_checkpoint(path: str) -> dict:
+    try:
+        loaded = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
+    except OSError:
+        raise
+    except Exception as error:  # whatever an unpickler meets in any file
+        reason = str(error).strip().split('\n')[0] or type(error).__name__
+        raise ValueError(
+            f'{path} cannot be read as a checkpoint: {reason}'
+        ) from error
+    if not isinstance(loaded, dict):
+        raise ValueError(
+            f'{path} is no checkpoint: it holds a {type(loaded).__name__}'
+        )
+    return loaded
+
+
+def _check_fit(own: dict, weights: dict, path: Union[str, Path]) -> None:
+    """Refuse weights of other names or shapes than the model's."""
+    misfits = [
+        f'{name} is {tuple(weights[name].shape)} in it, but '
+        f'{tuple(own[name].shape)} in the model'
+        for name in own
+        if name in weights and weights[name].shape != own[name].shape
+    ]
+    # A class layer of another width: of all misfits it says most.
+    misfits.sort(key=lambda text: not text.startswith('cls_head.'))
+    misfits += [f'{name} is not in it' for name in own if name not in weights]
+    misfits += [
+        f'{name} is not in the model' for name in weights if name not in own
+    ]
+    if misfits:
+        more = f', and {len(misfits) - 3} more' if len(misfits) > 3 else ''
+        raise ValueError(
+            f"{path} is no checkpoint of this config's model (another network "
+            f'or number of classes): {"; ".join(misfits[:3])}{more}'
+        )
+
+
+def _find_classes(
+    config: Config,
+    loaded: dict,
+    model: nn.Module,
+    given: Optional[Sequence[str]],
+) -> tuple[str, ...]:
+    """Names of the classes, by label."""
+    number = model.cls_head.num_classes
+    if given is not None:
+        if len(given) != number:
+            raise ValueError(
+                f'the model has {number} classes, but {len(given)} names '
+                'were given'
+            )
+        return tuple(given)
+    dataset = _test_dataset(config)
+    known = [
+        dataset.get('metainfo', {}).get('classes', ()),
+        loaded.get('meta', {}).get('dataset_meta', {}).get('classes', ()),
+    ]
+    for name in LABEL_MAPS:
+        path = osp.join(dataset.get('data_root') or '', name)
+        if osp.isfile(path):
+            with open(path, encoding='utf-8', errors='replace') as file:
+                known.append(file.read().splitlines())
+    return next((tuple(x) for x in known if len(x) == number), ())
+
+
+def _test_dataset(config: Config) -> dict:
+    """The innermost dataset of the test dataloader."""
+    dataset = config.get('test_dataloader', {}).get('dataset', {})
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def score_video(
+    model: nn.Module,
+    path: str,
+    on_clips: Optional[Callable[[int, int], None]] = None,
+) -> ClipResults:
+    """Score all clips of a video.
+
+    The clips and their pixels are those of the config's test pipeline, whose
+    reader is exchanged for one that goes through the video once.
+
+    Args:
+        model (nn.Module): From :func:`init_video_recognizer`.
+        path (str): Video file.
+        on_clips (Callable, optional): Called with the number of clips that
+            are done and with that of all.
+
+    Returns:
+        ClipResults: Of this one video, label -1. If the video cannot be
+        decoded to its end a warning is logged, and ``total_frames`` is the
+        number of frames that can be.
+
+    Raises:
+        ValueError: The video cannot be used, the test pipeline is none for
+            videos that are cut into clips, or the model's head gives no clip
+            scores; the message says which.
+    """
+    # An absolute path is never taken for a URL, as `a:b.avi` would be.
+    path = osp.abspath(path)
+    pipeline = _one_pass_pipeline(model.cfg)
+    ((_, entry),) = count_frames([path], 1, SECONDS_TO_COUNT)
+    if entry.reason:
+        raise ValueError(f'{path} cannot be used as a video: {entry.reason}')
+    video = dict(
+        filename=path,
+        total_frames=entry.frames,
+        start_index=0,
+        modality='RGB',
+        label=-1,
+    )
+    sampled = pipeline.transforms[0](dict(video))
+    num_clips = sampled['num_clips']
+    frame_inds = sampled['frame_inds'].reshape(num_clips, -1)
+    frames = _FramesInOrder(path, np.unique(frame_inds))
+    clips = _read_clips(pipeline, video, num_clips, frames)
+    at_once = (model.cfg.model.get('test_cfg') or {}).get('max_testing_views')
+
+    scores: list[Tensor] = []
+    while inputs := list(islice(clips, at_once or CLIPS_AT_ONCE)):
+        scores.extend(_score_clips(model, inputs))
+        if on_clips is not None:
+            on_clips(len(scores), num_clips)
+    complete = len(scores) == num_clips
+    frame_inds = frame_inds[: len(scores)].reshape(-1)
+    return ClipResults(
+        clip_scores=torch.cat(scores).numpy(),
+        video_offsets=np.array([0, sum(map(len, scores))]),
+        labels=np.array([-1]),
+        filenames=np.array([path]),
+        frame_inds=frame_inds,
+        frame_offsets=np.array([0, len(frame_inds)]),
+        total_frames=np.array([entry.frames if complete else frames.position]),
+        views_per_clip=np.array([len(scores[0])]),
+        class_names=np.array(model.dataset_meta['classes'], dtype=np.str_),
+        config_name=np.array(Path(model.cfg.filename or '').stem),
+    )
+
+
+def _one_pass_pipeline(config: Config) -> Compose:
+    """The test pipeline, reading from a :class:`_FramesInOrder`.
+
+    Raises:
+        ValueError: It does not cut a video into clips and decode them.
+    """
+    steps = []
+    for step in _test_dataset(config).get('pipeline', ()):
+        name = step['type']
+        name = name.split('.')[-1] if isinstance(name, str) else name.__name__
+        if name == 'ReadVideoClips':
+            # The same pixels as by these transforms one after the other.
+            steps += [dict(type='DecordDecode'), *step.get('transforms', ())]
+        elif name in DECODERS:
+            steps.append(dict(type='DecordDecode'))
+        elif name not in OPENERS:
+            steps.append(step)
+    init_default_scope(config.get('default_scope', 'mmaction'))
+    pipeline = Compose(steps)
+    kinds = [type(step) for step in pipeline.transforms]
+    if kinds[:1] != [SampleVideoClips] or DecordDecode not in kinds:
+        raise ValueError(
+            'the test pipeline of the config does not cut videos into clips: '
+            'it must begin with an opener (such as DecordInit), '
+            'SampleVideoClips and a decoder (such as DecordDecode), but is '
+            + ', '.join(kind.__name__ for kind in kinds)
+        )
+    return pipeline
+
+
+class _FramesInOrder:
+    """Reads a video once, for one clip after the other.
+
+    Stands in for decord's reader. Keeps the frames from the start of the clip
+    that was asked for last.
+
+    Args:
+        path (str): Video file.
+        wanted (np.ndarray): (n,) int64, frames of all clips, ascending.
+    """
+
+    def __init__(self, path: str, wanted: np.ndarray) -> None:
+        self._frames = read_frames(path, wanted)
+        self._kept: dict[int, np.ndarray] = {}
+        self.position = 0
+
+    def get_batch(self, numbers: np.ndarray) -> '_Frames':
+        """Frames of a clip, which starts no earlier than the last one.
+
+        Args:
+            numbers (np.ndarray): (clip_len,) int64.
+
+        Returns:
+            list[np.ndarray]: (H, W, 3) uint8 each, RGB.
+
+        Raises:
+            _EndOfVideo: The video cannot be decoded so far.
+        """
+        first, last = numbers.min(), numbers.max()
+        self._kept = {k: x for k, x in self._kept.items() if k >= first}
+        while self.position <= last:
+            try:
+                number, frame = next(self._frames)
+            except ValueError as error:
+                raise _EndOfVideo(str(error)) from error
+            self._kept[number] = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            self.position = number + 1
+        # Transforms may write into them, and clips may share them.
+        return _Frames(self._kept[k].copy() for k in numbers.tolist())
+
+
+class _Frames(list):
+    def asnumpy(self) -> list:
+        return self
+
+
+class _EndOfVideo(ValueError):
+    """A video has fewer frames that can be decoded than was counted."""
+
+
+def _read_clips(
+    pipeline: Compose, video: dict, num_clips: int, frames: _FramesInOrder
+) -> Iterator[Tensor]:
+    """Network inputs of one clip after the other.
+
+    Raises:
+        ValueError: Not even the first clip can be decoded.
+    """
+    for clip in range(num_clips):
+        try:
+            packed = pipeline(
+                dict(video, clip_ids=[clip], video_reader=frames)
+            )
+        except _EndOfVideo as error:
+            if clip == 0:
+                raise
+            print_log(
+                f'{error}. The last {num_clips - clip} of {num_clips} clips '
+                'are left out.',
+                'current',
+                level=logging.WARNING,
+            )
+            return
+        yield packed['inputs']
+
+
+def _score_clips(
+    model: nn.Module, inputs: Sequence[Tensor]
+) -> Sequence[Tensor]:
+    """Probabilities (views, K) of each clip, on the CPU."""
+    views = torch.cat(list(inputs))
+    # The clips stand one after the other with their crops, not crop by crop:
+    # as many clips as that tell the head to leave the order.
+    sample = ActionDataSample(metainfo=dict(num_clips=len(views)))
+    with torch.no_grad():
+        (sample,) = model.test_step(
+            dict(inputs=[views], data_samples=[sample])
+        )
+    if 'clip_scores' not in sample:
+        raise ValueError(
+            f'{type(model.cls_head).__name__} gives no clip scores: the '
+            'config must have a VideoLevel* head, such as VideoLevelI3DHead '
+            'for I3DHead. It loads the same checkpoints.'
+        )
+    return sample.clip_scores.cpu().chunk(len(inputs))

@@ -1,0 +1,168 @@
+"""Stops training at scores that are not finite, and names the videos."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Optional
+
+from mmaction.registry import HOOKS
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from torch import Tensor
+
+from .training_scores import training_scores, video_level_head
+
+_NAMED = 10
+
+
+@HOOKS.register_module()
+class FiniteScoresHook(Hook):
+    """Stop training, rather than train on scores that are NaN or infinite.
+
+    The scores of the batch, and the gradient of the head, which is that of
+    all processes, are looked at right before the optimizer's step, so the
+    weights stay as they were and no checkpoint is saved of worse ones. There
+    MMEngine has just read the norm of the gradient, where ``clip_grad`` is
+    set, so the look does not make the CPU wait for the GPU; without
+    ``clip_grad`` it waits there rather than after the step, for the loss.
+    Iterations without a step (gradient accumulation, a step that the loss
+    scaler of mixed precision skips) are looked at after MMEngine has read
+    their loss.
+
+    With mixed precision gradients overflow now and then, and the loss scaler
+    deals with it: only the scores count.
+
+    Needs a video-level head; with others it does nothing.
+
+    Raises:
+        FloatingPointError: While training. The message names the iteration
+            and the files of the videos.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Get ready to look at each step.
+
+        Args:
+            runner (Runner): The runner of the training process.
+        """
+        self._handle = None
+        if isinstance(runner.optim_wrapper, OptimWrapper):
+            self._handle = (
+                runner.optim_wrapper.optimizer.register_step_pre_hook(
+                    lambda *_: self._check(runner, before_step=True)
+                )
+            )
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the optimizer alone again.
+
+        Args:
+            runner (Runner): The runner of the training process.
+        """
+        if self._handle is not None:
+            self._handle.remove()
+
+    def before_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict,
+    ) -> None:
+        """Note the batch.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            batch_idx (int): Index of the batch in the train loop.
+            data_batch (dict): Batch, as the dataloader gives it.
+        """
+        self._data_samples = data_batch['data_samples']
+        self._checked = False
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
+        """Look at the scores if there was no step.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            batch_idx (int): Index of the batch in the train loop.
+            data_batch (dict, optional): Not used.
+            outputs (dict, optional): Not used.
+        """
+        if not self._checked:
+            self._check(runner, before_step=False)
+
+    def _check(self, runner: Runner, before_step: bool) -> None:
+        self._checked = True
+        head = video_level_head(runner.model)
+        scores = training_scores(runner.model)
+        if head is None or scores is None:
+            return
+        finite = scores.isfinite().all(dim=1)
+        good = finite.all()
+        if before_step:
+            for parameter in head.parameters():
+                if parameter.grad is not None:
+                    good = good & parameter.grad.isfinite().all()
+        if not good:
+            raise FloatingPointError(self._message(runner, finite))
+
+    def _message(self, runner: Runner, finite: Tensor) -> str:
+        where = f'Training stops in iteration {runner.iter + 1}'
+        bad = (~finite).nonzero().flatten().tolist()
+        clips = _count_clips(self._data_samples, len(finite), None)
+        if bad:
+            found = _count_clips(self._data_samples, len(finite), bad)
+            what = f'scores are NaN or infinite for {_names(found, clips)}.'
+        else:
+            what = (
+                'the gradient is NaN or infinite, although the scores of '
+                f'this process are not, for {_names(clips, clips)}.'
+            )
+            if get_world_size() > 1:
+                what += ' See the error of the other processes, too.'
+        if all(p.isfinite().all() for p in runner.model.parameters()):
+            advice = (
+                'The weights are finite: the step was not made. Look at '
+                'these videos; if they are in order, lower the learning '
+                'rate, set optim_wrapper.clip_grad, or train without --amp.'
+            )
+        else:
+            advice = (
+                'The weights are not finite either: an earlier step, or the '
+                'checkpoint that training started from, has spoilt them, and '
+                'not these videos. Go on from an earlier checkpoint.'
+            )
+        return f'{where}: {what} {advice}'
+
+
+def _count_clips(
+    data_samples: Sequence, num_clips: int, chosen: Optional[Sequence[int]]
+) -> Counter:
+    """Chosen clips, or all, of each video's file."""
+    files = [
+        sample.get('filename')
+        or sample.get('frame_dir')
+        or f'video_id {sample.get("video_id")}'
+        for sample in data_samples
+    ]
+    views = num_clips // len(files)
+    if chosen is None:
+        chosen = range(num_clips)
+    return Counter(files[clip // views] for clip in chosen)
+
+
+def _names(found: Counter, clips: Counter) -> str:
+    """Files and clips in words."""
+    names = [
+        f'{name} ({number} of {clips[name]} clips)'
+        for name, number in found.items()
+    ]
+    more = len(names) - _NAMED
+    rest = f' and {more} more videos' if more > 0 else ''
+    return ', '.join(names[:_NAMED]) + rest
