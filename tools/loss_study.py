@@ -40,6 +40,7 @@ from quickstart.make_videos import (
 from vll_mmaction.evaluation import vote_scores
 from vll_mmaction.models import (
     ConsistentConstraintLoss,
+    MeanPredictionLoss,
     video_level_loss,
 )
 
@@ -48,7 +49,7 @@ TEST_BATCH = 64
 
 
 # ------------------------------------------------------------ consistency
-# Terms that are no mode of ConsistentConstraintLoss. Each takes logits
+# Terms that did not earn a place in the package. Each takes logits
 # (M, K), label (M,) and ids (M,) of videos, and gives the mean over videos.
 
 
@@ -62,19 +63,6 @@ def _mean_over_videos(values, video):
 
 def _entropy(probs):
     return torch.special.entr(probs).sum(dim=1)
-
-
-def mean_nll(logits, label, video):
-    """Cross-entropy of the video's mean prediction.
-
-    Its gradient is that of the clips' cross-entropies, each weighted by the
-    clip's share of the probability that the video gives its class: clips
-    that say nothing may go on saying nothing.
-    """
-    mean = _mean_over_videos(logits.softmax(dim=1), video)
-    of_video = label.new_zeros(len(mean)).index_copy(0, video, label)
-    picked = mean.gather(1, of_video[:, None])
-    return -picked.clamp(min=1e-12).log().mean()
 
 
 def jensen_shannon(logits, label, video):
@@ -178,7 +166,7 @@ ROWS = dict(
     nll_few=Row(
         'CE of the mean prediction, 4 clips of 14 videos',
         alpha=0.5,
-        term=mean_nll,
+        term=MeanPredictionLoss(),
         videos=14,
         max_clips=4,
     ),
@@ -187,8 +175,8 @@ ROWS = dict(
     ),
     ce_scratch=Row('video level, CE, from scratch', alpha=0, scratch=True),
     ccl_scratch=Row('ccl, from scratch', scratch=True),
-    nll=Row('CE of the mean prediction', alpha=0.5, term=mean_nll),
-    nll_1=Row('CE of the mean prediction alone', alpha=1, term=mean_nll),
+    nll=Row('CE of the mean prediction', alpha=0.5, term=MeanPredictionLoss()),
+    nll_1=Row('CE of the mean prediction alone', alpha=1, term=MeanPredictionLoss()),
     js=Row('Jensen-Shannon divergence', term=jensen_shannon),
     kl=Row('KL from the mean prediction', term=kl_to_mean),
     abstain=Row('err, unsure clips pulled less', term=abstaining),

@@ -52,6 +52,15 @@ def _unknown_type(registry: Registry, cfg: dict, error: Exception) -> str:
     if not isinstance(name, str) or not str(error.args[0]).startswith(wanted):
         return ''
     names = sorted(set(_names(registry.root)))
+    scope = next(
+        (s for s, r in registry.children.items() if name in r.module_dict), ''
+    )
+    if scope:
+        return (
+            f"type='{name}' is of the scope '{scope}', but asked for outside "
+            f"of it: set default_scope = '{scope}' in the config, or call "
+            f"mmengine.registry.init_default_scope('{scope}') first."
+        )
     if len(names) <= MAX_NAMES:
         known = f'It has {", ".join(names)}.'
     else:

@@ -20,6 +20,7 @@ from vll_mmaction.models.losses import (
     VideoLevelLoss,
     clip_groups,
     consistent_constraint_loss,
+    mean_prediction_loss,
     video_level_loss,
 )
 
@@ -670,3 +671,60 @@ def test_edges_of_a_type(dtype, data):
         rtol=1e-5,
         atol=1e-6,
     )
+
+
+# ------------------------------------------------------- the mean prediction
+
+
+def slow_mean_prediction_loss(logits, label, ids):
+    losses = []
+    for video in sorted(set(ids)):
+        own = [i for i, other in enumerate(ids) if other == video]
+        mean = sum(logits[i].softmax(0) for i in own) / len(own)
+        if label.dim() == 1:
+            losses.append(-mean[label[own[0]]].log())
+        else:
+            losses.append(-(label[own[0]] * mean.log()).sum())
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize('soft', [False, True])
+def test_mean_prediction_loss(soft):
+    torch.manual_seed(0)
+    logits = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    ids = [5, 1, 5, 9, 5, 9]
+    label = torch.tensor([2, 0, 2, 1, 2, 1])
+    if soft:
+        of_video = torch.rand(10, 4, dtype=torch.float64).softmax(1)
+        label = of_video[ids]
+    loss = mean_prediction_loss(logits, label, ids)
+    slow = slow_mean_prediction_loss(logits, label, ids)
+    torch.testing.assert_close(loss, slow)
+    (ours,) = torch.autograd.grad(loss, logits)
+    (theirs,) = torch.autograd.grad(slow, logits)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_mean_prediction_of_saturated_scores():
+    logits = torch.tensor([[200.0, -200], [300, -300]], requires_grad=True)
+    loss = mean_prediction_loss(logits, torch.tensor([1, 1]), [0, 0])
+    loss.backward()
+    assert loss.item() == pytest.approx(400 + math.log(2))
+    # The clip that is nearer to the class is pulled.
+    torch.testing.assert_close(logits.grad, torch.tensor([[1.0, -1], [0, 0]]))
+    with pytest.raises(ValueError, match='labels'):
+        mean_prediction_loss(logits, torch.tensor([0, 1]))
+
+
+def test_mean_prediction_as_the_consistent_term():
+    loss = MODELS.build(
+        dict(
+            type='VideoLevelLoss',
+            alpha=0.5,
+            ccl=dict(type='MeanPredictionLoss'),
+        )
+    )
+    logits, label = torch.randn(3, 4), torch.tensor([1, 1, 3])
+    terms = loss(logits, label, [7, 7, 8])
+    slow = slow_mean_prediction_loss(logits, label, [7, 7, 8])
+    torch.testing.assert_close(terms['loss_ccl'], 0.5 * slow)

@@ -31,10 +31,6 @@ def by_video(logits, label, video):
         yield probs[own], int(label[own][0])
 
 
-def slow_mean_nll(probs, label):
-    return -math.log(probs.mean(0)[label])
-
-
 def slow_jensen_shannon(probs, label):
     entropy = [-sum(p * math.log(p) for p in clip) for clip in probs]
     mean = -sum(p * math.log(p) for p in probs.mean(0))
@@ -66,7 +62,6 @@ def slow_abstaining(probs, label):
 @pytest.mark.parametrize(
     ('term', 'slow'),
     [
-        (loss_study.mean_nll, slow_mean_nll),
         (loss_study.jensen_shannon, slow_jensen_shannon),
         (loss_study.kl_to_mean, slow_kl_to_mean),
         (loss_study.abstaining, slow_abstaining),

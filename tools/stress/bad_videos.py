@@ -301,8 +301,11 @@ def pipeline(**sampling) -> list[dict]:
 
 def _data(folder: str, name: str, kind: str, **sampling):
     from mmaction.registry import DATASETS
+    from mmengine.registry import init_default_scope
 
     import vll_mmaction  # noqa: F401
+
+    init_default_scope('mmaction')
 
     ann_file = f'{folder}/{os.getpid()}.txt'
     Path(ann_file).write_text(f'{name} 0\n')

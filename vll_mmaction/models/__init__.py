@@ -3,9 +3,11 @@
 from .c3d_lite import C3DLite
 from .losses import (
     ConsistentConstraintLoss,
+    MeanPredictionLoss,
     VideoLevelLoss,
     clip_groups,
     consistent_constraint_loss,
+    mean_prediction_loss,
     video_level_loss,
 )
 from .video_level_heads import *  # noqa: F401,F403
@@ -18,11 +20,13 @@ from .video_level_recognizers import (
 __all__ = [
     'C3DLite',
     'ConsistentConstraintLoss',
+    'MeanPredictionLoss',
     'VideoLevelHeadMixin',
     'VideoLevelLoss',
     'VideoLevelRecognizer2D',
     'VideoLevelRecognizer3D',
     'clip_groups',
     'consistent_constraint_loss',
+    'mean_prediction_loss',
     'video_level_loss',
 ]
