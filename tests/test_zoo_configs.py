@@ -20,7 +20,7 @@ FAMILIES = ('slowonly', 'slowfast', 'r2plus1d', 'tsm', 'swin', 'mvit')
 FILES = [
     path
     for name in FAMILIES
-    for path in sorted((ROOT / 'configs' / name).iterdir())
+    for path in sorted((ROOT / 'configs' / name).glob('*.py'))
 ]
 # The clip of the networks tried here; the configs' own is 224 x 224.
 CLIPS = dict(slowfast=(32, 32, 32), swin=(4, 64, 64), mvit=(4, 64, 64))

@@ -176,7 +176,9 @@ ROWS = dict(
     ce_scratch=Row('video level, CE, from scratch', alpha=0, scratch=True),
     ccl_scratch=Row('ccl, from scratch', scratch=True),
     nll=Row('CE of the mean prediction', alpha=0.5, term=MeanPredictionLoss()),
-    nll_1=Row('CE of the mean prediction alone', alpha=1, term=MeanPredictionLoss()),
+    nll_1=Row(
+        'CE of the mean prediction alone', alpha=1, term=MeanPredictionLoss()
+    ),
     js=Row('Jensen-Shannon divergence', term=jensen_shannon),
     kl=Row('KL from the mean prediction', term=kl_to_mean),
     abstain=Row('err, unsure clips pulled less', term=abstaining),

@@ -301,10 +301,10 @@ def large(tmp_path):
     return tmp_path, spoil
 
 
-@pytest.mark.parametrize('read', [OURS, STOCK], ids=['ours', 'stock'])
-def test_ranks_keep_equal_steps_and_whole_videos(large, read, monkeypatch):
+def test_ranks_keep_equal_steps_and_whole_videos(large, monkeypatch):
+    # Of stock's reader decord ends the process at some damaged files.
     folder, spoil = large
-    dataset = make(folder, read)
+    dataset = make(folder, OURS)
     spoil()
     ranks = []
     for rank in range(2):
@@ -383,11 +383,18 @@ def test_failures_of_all_workers_count_together(large):
         assert re.search(rf'{number}.avi \(.*ann.txt, line', message)
 
 
+class Printer(logging.Handler):
+    """Prints to the stdout there is then, unlike a StreamHandler."""
+
+    def emit(self, record):
+        print(self.format(record), flush=True)
+
+
 @pytest.fixture
 def rank_1_logger(capfd):
     """MMEngine's logger as it is on ranks above 0; printed by capfd."""
     logger = MMLogger.get_instance('rank_1', logger_name='rank_1')
-    logger.handlers[0].setLevel(logging.ERROR)
+    logger.handlers[:] = [Printer(logging.ERROR)]
     yield capfd
     MMLogger._instance_dict.pop('rank_1')
 
@@ -400,7 +407,8 @@ def test_a_replacement_is_counted_and_logged_on_every_rank(
     spoil()
     for epoch in range(2):
         for clip in range(len(dataset)):
-            if dataset._locate(clip)[1] == 0:
+            video, number = dataset._locate(clip)
+            if number == dataset.clip_counts[video] - 1:
                 dataset.__getitems__(ClipBatch([clip], key=(0, epoch)))
     lines = [
         line

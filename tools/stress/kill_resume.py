@@ -77,7 +77,7 @@ CASES = {
 }
 
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)
 class StockWriting(CheckpointHook):
     """Writes as stock does, in place; finds a whole file as ours does."""
 
@@ -85,7 +85,7 @@ class StockWriting(CheckpointHook):
     _newest_whole_checkpoint = AtomicCheckpointHook._newest_whole_checkpoint
 
 
-@TRANSFORMS.register_module()
+@TRANSFORMS.register_module(force=True)
 class NoteReading(BaseTransform):
     """Appends the name of each video that is read to a file."""
 

@@ -36,7 +36,7 @@ custom_hooks = [*_base_.custom_hooks, dict(type='MemoryHook')]
 NAMES = 'memory', 'shared', 'files'
 
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)
 class MemoryHook(Hook):
     """Appends what each process holds to a file, after each epoch."""
 

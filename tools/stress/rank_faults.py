@@ -253,7 +253,7 @@ WHOLE_EPOCHS = [(2, 12), (1, 36), (4, None)]
 INSIDE = [(2, 8), (1, 24), (4, None)]
 
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)
 class NoteBatches(Hook):
     """Writes down what each rank trains; kills it when its time has come."""
 
