@@ -246,7 +246,7 @@ def _stage(run: Run, state: dict, name: str, words: list, lock: int) -> None:
 
 
 def _count_interruption(run: Run, state: dict) -> None:
-    """Add the time of a session that was killed, as its files tell it."""
+    """Add the time of a run that was killed, as its files tell it."""
     began = state.pop('began', None)
     if began is None:
         return
