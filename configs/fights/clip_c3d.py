@@ -8,43 +8,22 @@ _base_ = '../quickstart/clip_c3d.py'
 
 num_classes = 2
 size = 40
-train_pipeline = [
-    dict(type='VideoReaderInit'),
-    dict(type='SampleVideoClips', clip_len=16, max_clips=20, keep='random'),
-    dict(
-        type='ReadVideoClips',
-        transforms=[
-            dict(type='Resize', scale=(-1, 48)),
-            dict(type='RandomCrop', size=size),
-            dict(type='Flip', flip_ratio=0.5),
-        ],
-    ),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
+_base_.train_pipeline[2].transforms = [
+    dict(type='Resize', scale=(-1, 48)),
+    dict(type='RandomCrop', size=size),
+    dict(type='Flip', flip_ratio=0.5),
 ]
-test_pipeline = [
-    dict(type='VideoReaderInit'),
-    dict(type='SampleVideoClips', clip_len=16),
-    dict(
-        type='ReadVideoClips',
-        transforms=[
-            dict(type='Resize', scale=(-1, 48)),
-            dict(type='CenterCrop', crop_size=size),
-        ],
-    ),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(
-        type='PackActionInputs',
-        meta_keys=('filename', 'frame_inds', 'total_frames', 'num_clips'),
-    ),
+_base_.test_pipeline[2].transforms = [
+    dict(type='Resize', scale=(-1, 48)),
+    dict(type='CenterCrop', crop_size=size),
 ]
 dataset = dict(data_root='data/fights', data_prefix=dict(video='videos'))
 train_dataloader = dict(
     dataset=dict(
-        num_classes=num_classes, pipeline=train_pipeline, **dataset
+        num_classes=num_classes, pipeline=_base_.train_pipeline, **dataset
     ),
 )
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline, **dataset))
+val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline, **dataset))
 test_dataloader = val_dataloader
 model = dict(cls_head=dict(num_classes=num_classes))
 

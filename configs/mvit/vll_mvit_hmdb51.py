@@ -6,10 +6,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# 16 frames, 4 apart: what the checkpoint was trained on.
-clip = dict(clip_len=16, frame_interval=4)
-_base_.train_pipeline[1].update(clip)
-_base_.test_pipeline[1].update(clip)
+_base_.train_pipeline[1].update(_base_.clip)
+_base_.test_pipeline[1].update(_base_.clip)
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
@@ -17,8 +15,4 @@ test_dataloader = val_dataloader
 model = dict(cls_head=dict(num_classes=51))
 # Stock trains at 0.0016 with 512 clips a step.
 optim_wrapper = dict(optimizer=dict(lr=5e-5))
-load_from = (
-    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
-    'mvit/mvit-small-p244_32xb16-16x4x1-200e_kinetics400-rgb/'
-    'mvit-small-p244_32xb16-16x4x1-200e_kinetics400-rgb_20230201-23284ff3.pth'
-)
+load_from = _base_.checkpoint

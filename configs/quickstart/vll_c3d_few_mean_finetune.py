@@ -4,26 +4,9 @@
 # docs/evidence.md.
 _base_ = 'vll_c3d_finetune.py'
 
-size = 40
+_base_.train_pipeline[1].update(max_clips=4)
 train_dataloader = dict(
-    batch_size=14,
-    dataset=dict(
-        pipeline=[
-            dict(type='VideoReaderInit'),
-            dict(
-                type='SampleVideoClips',
-                clip_len=16,
-                max_clips=4,
-                keep='random',
-            ),
-            dict(
-                type='ReadVideoClips',
-                transforms=[dict(type='RandomCrop', size=size)],
-            ),
-            dict(type='FormatShape', input_format='NCTHW'),
-            dict(type='PackActionInputs'),
-        ]
-    ),
+    batch_size=14, dataset=dict(pipeline=_base_.train_pipeline)
 )
 model = dict(
     cls_head=dict(

@@ -9,8 +9,4 @@ _base_ = [
 model = dict(cls_head=dict(num_classes=51))
 # Stock trains at 0.01 with 64 clips a step.
 optim_wrapper = dict(optimizer=dict(lr=0.0025))
-load_from = (
-    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
-    'r2plus1d/r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb/'
-    'r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb_20220812-47cfe041.pth'
-)
+load_from = _base_.checkpoint

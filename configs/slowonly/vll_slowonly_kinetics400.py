@@ -22,8 +22,4 @@ param_scheduler = [
         convert_to_iter_based=True,
     )
 ]
-load_from = (
-    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
-    'slowonly/slowonly_r50_8xb16-8x8x1-256e_kinetics400-rgb/'
-    'slowonly_r50_8xb16-8x8x1-256e_kinetics400-rgb_20220901-2132fc87.pth'
-)
+load_from = _base_.checkpoint

@@ -6,17 +6,11 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# 32 frames, 2 apart: what the checkpoint was trained on.
-clip = dict(clip_len=32, frame_interval=2)
-_base_.train_pipeline[1].update(clip)
-_base_.test_pipeline[1].update(clip)
+_base_.train_pipeline[1].update(_base_.clip)
+_base_.test_pipeline[1].update(_base_.clip)
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
 
 model = dict(cls_head=dict(num_classes=101))
-load_from = (
-    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
-    'swin/swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb/'
-    'swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb_20220930-241016b2.pth'
-)
+load_from = _base_.checkpoint

@@ -17,8 +17,4 @@ test_dataloader = val_dataloader
 model = dict(cls_head=dict(num_classes=101))
 # Stock trains at 0.02 with 128 clips a step.
 optim_wrapper = dict(optimizer=dict(lr=0.0025))
-load_from = (
-    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
-    'tsm/tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb/'
-    'tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb_20220831-64d69186.pth'
-)
+load_from = _base_.checkpoint

@@ -15,3 +15,10 @@ model = dict(
     train_cfg=dict(max_training_views=4),
     test_cfg=dict(max_testing_views=8),
 )
+
+# In MMAction2's zoo, trained on Kinetics-400.
+checkpoint = (
+    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
+    'r2plus1d/r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb/'
+    'r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb_20220812-47cfe041.pth'
+)

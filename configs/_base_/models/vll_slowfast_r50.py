@@ -20,3 +20,12 @@ model = dict(
     train_cfg=dict(max_training_views=4),
     test_cfg=dict(max_testing_views=8),
 )
+
+# In MMAction2's zoo, trained on Kinetics-400.
+checkpoint = (
+    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
+    'slowfast/slowfast_r50_8xb8-8x8x1-256e_kinetics400-rgb/'
+    'slowfast_r50_8xb8-8x8x1-256e_kinetics400-rgb_20220818-1cb6dfc8.pth'
+)
+# 32 frames, 2 apart: what it was trained on.
+clip = dict(clip_len=32, frame_interval=2)

@@ -15,3 +15,10 @@ model = dict(
     train_cfg=dict(max_training_views=8),
     test_cfg=dict(max_testing_views=16),
 )
+
+# In MMAction2's zoo, trained on Kinetics-400.
+checkpoint = (
+    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
+    'slowonly/slowonly_r50_8xb16-8x8x1-256e_kinetics400-rgb/'
+    'slowonly_r50_8xb16-8x8x1-256e_kinetics400-rgb_20220901-2132fc87.pth'
+)

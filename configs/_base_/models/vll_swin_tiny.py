@@ -14,3 +14,12 @@ model = dict(
     train_cfg=dict(max_training_views=4),
     test_cfg=dict(max_testing_views=8),
 )
+
+# In MMAction2's zoo, trained on Kinetics-400.
+checkpoint = (
+    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
+    'swin/swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb/'
+    'swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb_20220930-241016b2.pth'
+)
+# 32 frames, 2 apart: what it was trained on.
+clip = dict(clip_len=32, frame_interval=2)

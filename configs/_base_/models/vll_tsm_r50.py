@@ -15,3 +15,10 @@ model = dict(
     train_cfg=dict(_delete_=True, max_training_views=8),
     test_cfg=dict(_delete_=True, max_testing_views=16),
 )
+
+# In MMAction2's zoo, trained on Kinetics-400.
+checkpoint = (
+    'https://download.openmmlab.com/mmaction/v1.0/recognition/'
+    'tsm/tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb/'
+    'tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb_20220831-64d69186.pth'
+)
