@@ -29,7 +29,6 @@ import random
 import re
 import select
 import shutil
-import signal
 import struct
 import subprocess
 import time
@@ -140,18 +139,7 @@ class LaunchedTraining:
 
     def kill(self) -> None:
         """SIGKILL to all, and wait till none is left."""
-        pids = [self.process.pid, *runs.descendants(self.process.pid)]
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.process.wait()
-        for pid in pids[1:]:
-            try:
-                os.waitpid(pid, 0)
-            except ChildProcessError:
-                pass
+        runs.kill(self.process, runs.descendants(self.process.pid))
 
 
 def half_written(work: Path) -> dict[Path, int]:

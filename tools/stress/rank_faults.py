@@ -103,17 +103,7 @@ class Job:
 
     def kill(self, pids: list[int]) -> None:
         """End what is left."""
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.process.wait()
-        for pid in pids:
-            try:
-                os.waitpid(pid, 0)
-            except ChildProcessError:
-                pass
+        runs.kill(self.process, pids)
 
 
 def alive(pids: list[int]) -> list[int]:

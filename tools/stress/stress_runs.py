@@ -14,6 +14,7 @@ import os
 import runpy
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -119,6 +120,26 @@ def descendants(pid: int) -> list[int]:
             except OSError:
                 pass  # it has just ended
     return found[1:]
+
+
+def kill(process: subprocess.Popen, others: list[int]) -> None:
+    """SIGKILL to a process and others, and wait till none is left.
+
+    Args:
+        process (Popen): A child of this process.
+        others (list[int]): Any other processes; some may have ended.
+    """
+    for pid in (process.pid, *others):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    process.wait()
+    for pid in others:
+        try:
+            os.waitpid(pid, 0)
+        except ChildProcessError:
+            pass
 
 
 def free_port() -> int:
