@@ -71,7 +71,7 @@ def clip_groups(video_ids: VideoIds) -> ClipGroups:
         >>> terms = loss(logits, label, clip_groups([7, 7, 8]))
         >>> (terms['loss_ce'] + terms['loss_ccl']).backward()
     """
-    groups = _group_clips(video_ids)
+    groups = number_videos(video_ids)
     return groups._replace(**_clip_pairs(groups))
 
 
@@ -154,7 +154,7 @@ def consistent_constraint_loss(
     with torch.autocast(cls_score.device.type, enabled=False):
         logits = _full_precision(cls_score)
         scores = logits.softmax(dim=1) if score == 'prob' else logits
-        video = _send(groups.video, scores.device)
+        video = send_to(groups.video, scores.device)
         # Zero, but it lets NaN through and ties the loss to the graph also
         # where no distance is taken: DDP wants a gradient on every rank.
         loss = (scores * 0).sum()
@@ -171,22 +171,22 @@ def consistent_constraint_loss(
             weight = torch.full_like(counts, 1 / num_videos)
             if reduction == 'mean':
                 weight = weight / (counts * (counts - 1) / 2).clamp(min=1)
-            weight = _send(weight, scores.device, scores.dtype)
+            weight = send_to(weight, scores.device, scores.dtype)
             if mode == 'ccl':
                 weight = weight * (num_right == 0)
             if groups.first is None:
                 groups = groups._replace(**_clip_pairs(groups))
             loss = loss + _sum_over_pairs(
                 scores,
-                _send(groups.first, scores.device),
-                _send(groups.second, scores.device),
+                send_to(groups.first, scores.device),
+                send_to(groups.second, scores.device),
                 weight.index_select(0, video),
                 distance,
             )
         if mode != 'euc':
             weight = (num_right > 0).to(scores.dtype) / num_videos
             if reduction == 'mean':
-                size = _send(groups.counts, scores.device, scores.dtype)
+                size = send_to(groups.counts, scores.device, scores.dtype)
                 weight = weight / (size - num_right).clamp(min=1)
             target = _mean_of_right(scores, right, num_right, video)
             if detach_target:
@@ -238,7 +238,7 @@ def mean_prediction_loss(
     with torch.autocast(cls_score.device.type, enabled=False):
         log_prob = _full_precision(cls_score).log_softmax(dim=1)
         num_classes = log_prob.shape[1]
-        video = _send(groups.video, log_prob.device)
+        video = send_to(groups.video, log_prob.device)
         index = video[:, None].expand(-1, num_classes)
         # Log of the mean probability. By the largest of a video, which its
         # result does not depend on, nothing underflows.
@@ -248,7 +248,7 @@ def mean_prediction_loss(
         )
         away = log_prob - largest.index_select(0, video)
         total = log_prob.new_zeros(shape).index_add(0, video, away.exp())
-        counts = _send(groups.counts, log_prob.device, log_prob.dtype)
+        counts = send_to(groups.counts, log_prob.device, log_prob.dtype)
         log_mean = total.log() + largest - counts.log()[:, None]
         weight = 1 / (counts * num_videos)
         per_clip = log_mean.index_select(0, video)
@@ -311,7 +311,8 @@ def video_level_loss(
             loss_ce = -(label * logits.log_softmax(dim=1)).sum(dim=1)
         counts = groups.counts.double()
         weight = 1 / (counts[groups.video] * len(counts))
-        loss_ce = (loss_ce * _send(weight, logits.device, logits.dtype)).sum()
+        weight = send_to(weight, logits.device, logits.dtype)
+        loss_ce = (loss_ce * weight).sum()
 
     # A user's own `ccl` knows ids.
     known = isinstance(video_ids, ClipGroups)
@@ -525,7 +526,7 @@ def _groups_of(video_ids: Optional[VideoIds], label: Tensor) -> ClipGroups:
         _check_one_label(label)
         video_ids = np.zeros(len(label), dtype=np.int64)
     if not isinstance(video_ids, ClipGroups):
-        video_ids = _group_clips(video_ids)
+        video_ids = number_videos(video_ids)
     if len(video_ids.video) != len(label):
         raise ValueError(
             f'video_ids must have shape ({len(label)},), one id a clip, but '
@@ -534,8 +535,15 @@ def _groups_of(video_ids: Optional[VideoIds], label: Tensor) -> ClipGroups:
     return video_ids
 
 
-def _group_clips(video_ids: VideoIds) -> ClipGroups:
-    """Number the videos of a batch 0...V-1; no pairs yet."""
+def number_videos(video_ids: VideoIds) -> ClipGroups:
+    """Number the videos of a batch 0...V-1; no pairs yet.
+
+    Args:
+        video_ids (Tensor | sequence | ndarray): See :func:`clip_groups`.
+
+    Returns:
+        ClipGroups: On the CPU.
+    """
     if isinstance(video_ids, Tensor):
         ids = video_ids.detach().cpu().numpy()
     else:
@@ -551,12 +559,21 @@ def _group_clips(video_ids: VideoIds) -> ClipGroups:
     return ClipGroups(torch.from_numpy(video), torch.from_numpy(counts))
 
 
-def _send(
+def send_to(
     tensor: Tensor,
     device: torch.device,
     dtype: Optional[torch.dtype] = None,
 ) -> Tensor:
-    """``tensor`` on ``device`` without waiting for the device."""
+    """A tensor on a device, without waiting for the device.
+
+    Args:
+        tensor (Tensor): On the CPU or the device.
+        device (torch.device): Where to.
+        dtype (torch.dtype, optional): Type wanted. Defaults to its own.
+
+    Returns:
+        Tensor: The copy, which the device may not have received yet.
+    """
     tensor = tensor.to(dtype=dtype or tensor.dtype)
     waits = tensor.device.type == 'cpu' and device.type == 'cuda'
     if waits and not torch.compiler.is_compiling():

@@ -13,6 +13,7 @@ from mmaction.structures import ActionDataSample
 from torch import Tensor
 
 from ..voting import VOTE_RULES
+from .losses import number_videos, send_to
 
 _STOCK_AVERAGES = ('prob', 'score', None)
 
@@ -280,21 +281,18 @@ def _consistency(
         classes (Tensor): Label of each clip, (M,) int64.
         video_ids (Tensor): (M,) int64 on the CPU.
     """
-    ids, inverse = np.unique(video_ids.numpy(), return_inverse=True)
-    video = torch.from_numpy(inverse)
-    if cls_scores.is_cuda:
-        # From pageable memory even a non-blocking copy may wait.
-        video = video.pin_memory()
-    video = video.to(cls_scores.device, non_blocking=True)
+    groups = number_videos(video_ids)
+    num_videos = len(groups.counts)
+    video = send_to(groups.video, cls_scores.device)
 
     answers = cls_scores.detach().argmax(dim=1)
     one = torch.ones_like(answers, dtype=torch.float32)
     num_classes = cls_scores.shape[1]
-    votes = one.new_zeros(len(ids) * num_classes)
+    votes = one.new_zeros(num_videos * num_classes)
     votes = votes.index_add(0, video * num_classes + answers, one)
-    votes = votes.view(len(ids), num_classes)
+    votes = votes.view(num_videos, num_classes)
     clips = votes.sum(dim=1)
-    wrong = one.new_zeros(len(ids))
+    wrong = one.new_zeros(num_videos)
     wrong = wrong.index_add(0, video, (answers != classes).float())
     return dict(
         wrong_clips=(wrong / clips).mean(),

@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ...models.losses import send_to
 from .training_scores import training_scores
 
 # A collapsed network's answer moves from class to class with the labels it
@@ -138,7 +139,4 @@ def _class_shares(
         labels = labels.argmax(dim=1)
     labels = torch.bincount(labels.flatten(), minlength=num_classes)
     labels = labels.float() / len(data_samples)
-    if scores.is_cuda:
-        # From pageable memory even a non-blocking copy may wait.
-        labels = labels.pin_memory()
-    return torch.stack([answers, labels.to(scores.device, non_blocking=True)])
+    return torch.stack([answers, send_to(labels, scores.device)])
