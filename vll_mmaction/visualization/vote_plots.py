@@ -97,6 +97,34 @@ def _class_name(results: ClipResults, label: int) -> str:
     return shorten(class_names(results)[label])
 
 
+def bars_with_texts(
+    axis: Axes, values: np.ndarray, texts: Sequence, colours: Sequence
+) -> np.ndarray:
+    """Draw horizontal bars, each with a text at its end.
+
+    Args:
+        axis (Axes): Where to.
+        values (ndarray): Lengths, (n,).
+        texts (Sequence[str]): A text a bar.
+        colours (Sequence): A colour a bar.
+
+    Returns:
+        ndarray: Heights of the bars' middles, (n,).
+    """
+    places = np.arange(len(values))
+    axis.barh(places, values, height=0.7, color=colours)
+    for place, value, text in zip(places, values, texts):
+        axis.annotate(
+            text,
+            (value, place),
+            xytext=(4, 0),
+            textcoords='offset points',
+            va='center',
+            fontsize=8,
+        )
+    return places
+
+
 def _bars(
     axis: Axes,
     results: ClipResults,
@@ -109,17 +137,7 @@ def _bars(
     label = results.labels[video]
     others = iter(OTHER_COLOURS * (len(classes) // len(OTHER_COLOURS) + 1))
     colours = [TRUE_COLOUR if k == label else next(others) for k in classes]
-    places = np.arange(len(classes))
-    axis.barh(places, values, height=0.7, color=colours)
-    for place, value, text in zip(places, values, texts):
-        axis.annotate(
-            text,
-            (value, place),
-            xytext=(4, 0),
-            textcoords='offset points',
-            va='center',
-            fontsize=8,
-        )
+    places = bars_with_texts(axis, values, texts, colours)
     axis.set_yticks(places, [_class_name(results, k) for k in classes])
     for tick, k in zip(axis.get_yticklabels(), classes):
         if k == label:

@@ -15,7 +15,13 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from ..evaluation import ClipResults, vote_scores
-from .vote_plots import TOP, class_names, class_votes, shorten
+from .vote_plots import (
+    TOP,
+    bars_with_texts,
+    class_names,
+    class_votes,
+    shorten,
+)
 
 # Okabe and Ito's, which the colour-blind can tell apart.
 COLOURS = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#d55e00')
@@ -162,17 +168,7 @@ def _draw_clips(axis: Axes, vote: VideoVote, seconds: float) -> None:
 
 
 def _draw_bars(axis: Axes, values: np.ndarray, texts: list) -> None:
-    places = np.arange(len(values))
-    axis.barh(places, values, height=0.7, color=COLOURS[: len(values)])
-    for place, value, text in zip(places, values, texts):
-        axis.annotate(
-            text,
-            (value, place),
-            xytext=(4, 0),
-            textcoords='offset points',
-            va='center',
-            fontsize=8,
-        )
+    bars_with_texts(axis, values, texts, COLOURS[: len(values)])
     axis.set_ylim(TOP - 0.5, -0.5)  # bars of one height, however few
     axis.set_xlim(0, 1.2)
     axis.set_xticks([])
