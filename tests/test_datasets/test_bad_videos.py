@@ -472,10 +472,17 @@ def end_of_job(data, capfd):
     return capfd.readouterr().out
 
 
-def test_a_crash_in_training_ends_it_with_the_name(tmp_path, rank_1_logger):
+def test_a_crash_in_training_ends_it_with_the_name(
+    tmp_path, rank_1_logger, monkeypatch
+):
     write_dataset(tmp_path, [9] * 6)
+    first = make(tmp_path)
+    # Another's hook on top of ours, as torch.distributed sets one.
+    below = sys.excepthook
+    monkeypatch.setattr(sys, 'excepthook', lambda *error: below(*error))
     dataset = make(tmp_path, [Crash('/4.avi'), *OURS])
     out = end_of_job(loader(dataset), rank_1_logger)
+    del first
     assert re.search(r'was lost while it read .*/4.avi \(.*, line 5\)', out)
     assert out.count('was lost') == 1
 

@@ -113,6 +113,11 @@ def _show_with_videos(
     show: Callable, kind: type, error: BaseException, trace: Any
 ) -> None:
     show(kind, error, trace)
+    # Who puts a hook of their own on top, as torch.distributed does, lets a
+    # second one of ours follow: the inner one has named the videos.
+    if getattr(error, '_videos_named', False):
+        return
+    error._videos_named = True  # type: ignore[attr-defined]
     found = LOST_WORKERS.search(str(error))
     for process in found[1].split(',') if found else ():
         for watch in list(_watches):
