@@ -11,7 +11,7 @@ import torch
 from mmaction.registry import METRICS
 from mmaction.structures import ActionDataSample
 from mmengine.evaluator import Evaluator
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 
 from vll_mmaction.evaluation import load_clip_results, vote_scores
 
@@ -50,6 +50,21 @@ def test_figures():
         'clip/agreement': pytest.approx((2 / 3 + 1) / 2),
         'clip/pairwise_distance': pytest.approx(np.mean(pairs) / 2),
     }
+
+
+def test_one_answer_for_all_is_told(capfd):
+    MMLogger.get_instance('one_answer')
+    always = [video([[0.1, 0.8, 0.1]] * 3, k) for k in (0, 0, 1, 2, 2)]
+    evaluate(always, dict(classes=('a', 'b', 'c')))
+    out = capfd.readouterr()
+    assert (
+        '100% of all clips get the answer 1 (b), but no' in out.err + out.out
+    )
+    # One clip in six is another answer; or the videos are of one class.
+    for videos in ([*always, video(FIRST, 0)], always[:2]):
+        evaluate(videos)
+        out = capfd.readouterr()
+        assert 'get the answer' not in out.err + out.out
 
 
 def test_vote_scores():

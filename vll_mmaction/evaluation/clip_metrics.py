@@ -1,5 +1,6 @@
 """How a video's clips vote: figures, and a file of all clip scores."""
 
+import logging
 import os
 import os.path as osp
 import re
@@ -17,6 +18,10 @@ from mmengine.logging import MessageHub, print_log
 from scipy.spatial.distance import pdist
 
 from ..voting import majority_vote
+
+# Networks that tell clips apart do not come near the first.
+_SAME_ANSWERS = 0.95
+_SAME_LABELS = 0.6
 
 _FORMAT = 'vll_mmaction clip results'
 _FORMAT_VERSION = 1
@@ -94,7 +99,9 @@ class ClipConsistencyMetric(BaseMetric):
       two clips (the distance of Shi et al. 2020, Eq. 4), mean over the pairs
       of a video, 0 for one clip, then over the videos.
 
-    With several crops each view counts as a clip.
+    With several crops each view counts as a clip. A warning is logged if 95%
+    or more of all clips get one answer, though 60% of the videos or fewer
+    are of any one class: the network has learnt nothing, or has collapsed.
 
     Args:
         out_file (str, optional): Write the clip scores to this ``.npz``,
@@ -164,7 +171,33 @@ class ClipConsistencyMetric(BaseMetric):
             out_file = self.out_file.replace('{config}', _config_name())
             _save(out_file, clip_results)
             print_log(f'Clip results saved to {out_file}', 'current')
+        _warn_of_one_answer(clip_results)
         return consistency_figures(clip_results)
+
+
+def _warn_of_one_answer(results: ClipResults) -> None:
+    """Say so if the network answers alike whatever a clip shows.
+
+    Unlike in training, where the answer of a collapsed network moves with the
+    labels it saw last, the weights stand still here.
+    """
+    answers = np.bincount(results.clip_scores.argmax(axis=1))
+    labels = np.bincount(results.labels)
+    answer, clips = answers.argmax(), answers.max() / answers.sum()
+    videos = labels.max() / len(results)
+    if clips < _SAME_ANSWERS or videos > _SAME_LABELS:
+        return
+    name = (
+        f' ({results.class_names[answer]})' if results.class_names.size else ''
+    )
+    print_log(
+        f'{clips:.0%} of all clips get the answer {answer}{name}, but no '
+        f'class has more than {videos:.0%} of the videos. A network at the '
+        'very start of its training answers so. If it goes on, training has '
+        'collapsed: see docs/training_logs.md.',
+        'current',
+        level=logging.WARNING,
+    )
 
 
 def consistency_figures(results: ClipResults) -> dict[str, float]:
