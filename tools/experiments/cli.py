@@ -37,10 +37,11 @@ def list_tables(args) -> None:
     """Show the tables, their rows and the runs that there are."""
     for table in _wanted(args.tables) or TABLES:
         print(f'{table.name}: {table.title}')
+        width = max(len(row.name) for row in table.rows) + 2
         for row in table.rows:
             runs = collect(row, table, args.out)
             what = row.config or f'reference: {row.source}'
-            print(f'  {row.name:24}{what}')
+            print(f'  {row.name:{width}}{what}')
             done = [run.folder.name for run in runs.runs.values()]
             if done:
                 print(f'    done: {", ".join(done)}')
