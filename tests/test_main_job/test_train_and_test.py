@@ -23,7 +23,7 @@ def data_root(tmp_path_factory):
 
 def weights(work_dir, epoch):
     path = work_dir / f'epoch_{epoch}.pth'
-    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    checkpoint = torch.load(path, map_location='cpu')
     return checkpoint['state_dict'], checkpoint
 
 

@@ -14,11 +14,10 @@ from mmaction.registry import MODELS
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import vll_mmaction  # noqa: F401
-from vll_mmaction.models import losses
+from vll_mmaction.models import clip_groups, consistency_modes, losses
 from vll_mmaction.models.losses import (
     ConsistentConstraintLoss,
     VideoLevelLoss,
-    clip_groups,
     consistent_constraint_loss,
     mean_prediction_loss,
     video_level_loss,
@@ -286,7 +285,7 @@ def test_chunks_equal_one_gather(monkeypatch, distance):
     logits.requires_grad_()
     results = []
     for limit in (2**24, 1000):
-        monkeypatch.setattr(losses, '_MAX_GATHERED', limit)
+        monkeypatch.setattr(consistency_modes, '_MAX_GATHERED', limit)
         with LargestTensor() as largest:
             loss = consistent_constraint_loss(
                 logits, labels, ids, mode='euc', distance=distance
@@ -341,7 +340,7 @@ def test_cuda_does_not_synchronise(options, monkeypatch):
     cuda_logits = logits.cuda().requires_grad_()
     cuda_labels = labels.cuda()
     for limit in (2**24, 4000):
-        monkeypatch.setattr(losses, '_MAX_GATHERED', limit)
+        monkeypatch.setattr(consistency_modes, '_MAX_GATHERED', limit)
         torch.cuda.set_sync_debug_mode('error')
         try:
             out = loss(cuda_logits, cuda_labels, ids)

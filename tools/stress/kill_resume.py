@@ -342,7 +342,7 @@ class Case:
 
 def load(path: Path) -> dict:
     """A checkpoint."""
-    return torch.load(path, map_location='cpu', weights_only=True)
+    return torch.load(path, map_location='cpu')
 
 
 def last_checkpoint(work: Path) -> dict:

@@ -117,7 +117,7 @@ def _show_with_videos(
     # second one of ours follow: the inner one has named the videos.
     if getattr(error, '_videos_named', False):
         return
-    error._videos_named = True  # type: ignore[attr-defined]
+    error._videos_named = True
     found = LOST_WORKERS.search(str(error))
     for process in found[1].split(',') if found else ():
         for watch in list(_watches):

@@ -1,11 +1,11 @@
 """Models: C3D-lite, the video-level loss, heads and recognizers."""
 
 from .c3d_lite import C3DLite
+from .clip_grouping import clip_groups
 from .losses import (
     ConsistentConstraintLoss,
     MeanPredictionLoss,
     VideoLevelLoss,
-    clip_groups,
     consistent_constraint_loss,
     mean_prediction_loss,
     video_level_loss,

@@ -134,7 +134,9 @@ class C3DLite(BaseModule):
         # scratch.
         if not osp.isfile(path):
             raise FileNotFoundError(f'pretrained_convs: no file {path!r}')
-        loaded = torch.load(path, map_location='cpu', weights_only=True)
+        # As MMEngine loads: from PyTorch 2.6 on weights_only=True is the
+        # default. Before 2.4 it could not read MMEngine's log history.
+        loaded = torch.load(path, map_location='cpu')
         if not isinstance(loaded, dict):
             raise ValueError(f'pretrained_convs: {path!r} is no checkpoint')
         loaded = loaded.get('state_dict', loaded)

@@ -1,78 +1,26 @@
-"""The video-level loss of Shi et al. 2020: cross-entropy and consistency."""
+"""The video-level loss of Shi et al. 2020: cross-entropy and consistency.
 
-from collections.abc import Sequence
+Eq. 4, 5 and 6 are in ``consistency_modes.py``.
+"""
+
 from numbers import Real
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, Optional
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-
-class ClipGroups(NamedTuple):
-    """Which clips of a batch are of one video, from :func:`clip_groups`.
-
-    Args:
-        video (Tensor): Video of each clip, (M,) int64 in 0...V-1.
-        counts (Tensor): Clips a video, (V,) int64.
-        first (Tensor, optional): Pairs of clips of one video, (P,) int64.
-        second (Tensor, optional): The other clip of each, (P,) int64.
-    """
-
-    video: Tensor
-    counts: Tensor
-    first: Optional[Tensor] = None
-    second: Optional[Tensor] = None
-
-
-VideoIds = Union[Tensor, Sequence, np.ndarray, ClipGroups]
+from .clip_grouping import ClipGroups, VideoIds, groups_of, send_to
+from .consistency_modes import MODES, ScoredClips
 
 _ALLOWED = dict(
-    mode=('ccl', 'euc', 'err'),
+    mode=tuple(MODES),
     score=('prob', 'logit'),
     distance=('l2', 'mse'),
     reduction=('mean', 'sum'),
     detach_target=(False, True),
 )
-
-# Elements of the scores that one side of a chunk of pairs gathers (64 MiB in
-# float32). A video of 500 clips and 101 classes still fits into one chunk.
-_MAX_GATHERED = 2**24
-
-
-def clip_groups(video_ids: VideoIds) -> ClipGroups:
-    """Group clips by video, once for several losses or a compiled one.
-
-    The losses take the result for ``video_ids``. Which clips pair with which
-    depends on the values of the ids, which a compiled graph may not look at,
-    so a compiled loss needs it:
-
-    Args:
-        video_ids (Tensor | sequence | ndarray): (M,) integers, equal for the
-            clips of one video, in any order.
-
-    Returns:
-        ClipGroups: On the CPU.
-
-    Raises:
-        TypeError: The ids are no integers.
-        ValueError: They are not of shape (M,), M at least 1.
-
-    Example:
-        >>> import torch
-        >>> logits = torch.randn(3, 5, requires_grad=True)
-        >>> label = torch.tensor([1, 1, 4])
-        >>> loss = torch.compile(
-        ...     video_level_loss, fullgraph=True, backend='eager'
-        ... )
-        >>> terms = loss(logits, label, clip_groups([7, 7, 8]))
-        >>> (terms['loss_ce'] + terms['loss_ccl']).backward()
-    """
-    groups = number_videos(video_ids)
-    return groups._replace(**_clip_pairs(groups))
 
 
 def consistent_constraint_loss(
@@ -148,52 +96,28 @@ def consistent_constraint_loss(
         detach_target=detach_target,
     )
     label = _check_batch(cls_score, label)
-    groups = _groups_of(video_ids, label)
-    num_videos = len(groups.counts)
+    groups = groups_of(video_ids, label)
 
     with torch.autocast(cls_score.device.type, enabled=False):
         logits = _full_precision(cls_score)
         scores = logits.softmax(dim=1) if score == 'prob' else logits
         video = send_to(groups.video, scores.device)
+        classes = label if label.dim() == 1 else label.argmax(dim=1)
+        right = (logits.argmax(dim=1) == classes).to(scores.dtype)
+        num_right = scores.new_zeros(len(groups.counts))
+        batch = ScoredClips(
+            scores,
+            right,
+            video,
+            num_right.index_add(0, video, right),
+            groups,
+            distance,
+            reduction,
+            detach_target,
+        )
         # Zero, but it lets NaN through and ties the loss to the graph also
         # where no distance is taken: DDP wants a gradient on every rank.
-        loss = (scores * 0).sum()
-
-        # Which case of Eq. 6 a video is in is known on the device alone, so
-        # both are computed and weighted by 0 or 1 rather than asked for.
-        if mode != 'euc':
-            classes = label if label.dim() == 1 else label.argmax(dim=1)
-            right = (logits.argmax(dim=1) == classes).to(scores.dtype)
-            num_right = scores.new_zeros(num_videos)
-            num_right = num_right.index_add(0, video, right)
-        if mode != 'err':
-            counts = groups.counts.double()
-            weight = torch.full_like(counts, 1 / num_videos)
-            if reduction == 'mean':
-                weight = weight / (counts * (counts - 1) / 2).clamp(min=1)
-            weight = send_to(weight, scores.device, scores.dtype)
-            if mode == 'ccl':
-                weight = weight * (num_right == 0)
-            if groups.first is None:
-                groups = groups._replace(**_clip_pairs(groups))
-            loss = loss + _sum_over_pairs(
-                scores,
-                send_to(groups.first, scores.device),
-                send_to(groups.second, scores.device),
-                weight.index_select(0, video),
-                distance,
-            )
-        if mode != 'euc':
-            weight = (num_right > 0).to(scores.dtype) / num_videos
-            if reduction == 'mean':
-                size = send_to(groups.counts, scores.device, scores.dtype)
-                weight = weight / (size - num_right).clamp(min=1)
-            target = _mean_of_right(scores, right, num_right, video)
-            if detach_target:
-                target = target.detach()
-            weight = (1 - right) * weight.index_select(0, video)
-            loss = loss + (_distance(scores, target, distance) * weight).sum()
-        return loss
+        return (scores * 0).sum() + MODES[mode](batch)
 
 
 def mean_prediction_loss(
@@ -232,7 +156,7 @@ def mean_prediction_loss(
         0.3556
     """
     label = _check_batch(cls_score, label)
-    groups = _groups_of(video_ids, label)
+    groups = groups_of(video_ids, label)
     num_videos = len(groups.counts)
 
     with torch.autocast(cls_score.device.type, enabled=False):
@@ -301,7 +225,7 @@ def video_level_loss(
     """
     _check_alpha(alpha)
     label = _check_batch(cls_score, label)
-    groups = _groups_of(video_ids, label)
+    groups = groups_of(video_ids, label)
 
     with torch.autocast(cls_score.device.type, enabled=False):
         logits = _full_precision(cls_score)
@@ -426,162 +350,6 @@ def _full_precision(cls_score: Tensor) -> Tensor:
     return cls_score if cls_score.dtype == torch.float64 else cls_score.float()
 
 
-def _distance(a: Tensor, b: Tensor, distance: str) -> Tensor:
-    """Distances (P,) between the rows of two (P, K) tensors."""
-    if distance == 'mse':
-        return (a - b).square().mean(dim=1)
-    # Its gradient at a zero vector is zero, that of a bare sqrt is infinite.
-    return torch.linalg.vector_norm(a - b, dim=1)
-
-
-def _mean_of_right(
-    scores: Tensor, right: Tensor, num_right: Tensor, video: Tensor
-) -> Tensor:
-    """Mean score of the right clips of each clip's video, (M, K).
-
-    Args:
-        scores (Tensor): (M, K).
-        right (Tensor): 1 where the clip is classified rightly, else 0, (M,).
-        num_right (Tensor): Right clips a video, (V,).
-        video (Tensor): Video of each clip, (M,) int64 in 0...V-1.
-    """
-    total = scores.new_zeros(len(num_right), scores.shape[1])
-    total = total.index_add(0, video, scores * right[:, None])
-    mean = total / num_right.clamp(min=1)[:, None]
-    return mean.index_select(0, video)
-
-
-def _weighted_distance(
-    scores: Tensor,
-    first: Tensor,
-    second: Tensor,
-    clip_weight: Tensor,
-    distance: str,
-) -> Tensor:
-    """Weighted sum of the distances of the pairs (first, second)."""
-    pairs = _distance(
-        scores.index_select(0, first),
-        scores.index_select(0, second),
-        distance,
-    )
-    return (pairs * clip_weight.index_select(0, first)).sum()
-
-
-def _sum_over_pairs(
-    scores: Tensor,
-    first: Tensor,
-    second: Tensor,
-    clip_weight: Tensor,
-    distance: str,
-) -> Tensor:
-    """The same, recomputed in chunks once the pairs get too many to keep.
-
-    Args:
-        scores (Tensor): (M, K).
-        first (Tensor): Clip numbers, (P,) int64.
-        second (Tensor): Clip numbers, (P,) int64.
-        clip_weight (Tensor): (M,), weight of the pairs of a clip's video.
-        distance (str): ``'l2'`` or ``'mse'``.
-    """
-    chunk = max(1, _MAX_GATHERED // scores.shape[1])
-    if len(first) <= chunk:
-        return _weighted_distance(scores, first, second, clip_weight, distance)
-    total = scores.new_zeros(())
-    for i, j in zip(first.split(chunk), second.split(chunk)):
-        total = total + checkpoint(
-            _weighted_distance,
-            scores,
-            i,
-            j,
-            clip_weight,
-            distance,
-            use_reentrant=False,
-            preserve_rng_state=False,
-        )
-    return total
-
-
-def _clip_pairs(groups: ClipGroups) -> dict[str, Tensor]:
-    """Every pair of clips of the same video, once.
-
-    Returns:
-        dict[str, Tensor]: Clip numbers ``first`` and ``second``, (P,) int64.
-    """
-    counts = groups.counts.cpu().numpy()
-    order = np.argsort(groups.video.cpu().numpy(), kind='stable')
-    end = np.repeat(np.cumsum(counts), counts)
-    position = np.arange(len(order))
-    # With the clips sorted by video, a clip pairs with those after it.
-    later = end - 1 - position
-    first = np.repeat(position, later)
-    start = np.repeat(np.cumsum(later) - later, later)
-    second = first + 1 + np.arange(len(first)) - start
-    pairs = dict(first=order[first], second=order[second])
-    return {name: torch.from_numpy(clips) for name, clips in pairs.items()}
-
-
-def _groups_of(video_ids: Optional[VideoIds], label: Tensor) -> ClipGroups:
-    """Groups of the clips of a batch; None takes them as one video."""
-    if video_ids is None:
-        _check_one_label(label)
-        video_ids = np.zeros(len(label), dtype=np.int64)
-    if not isinstance(video_ids, ClipGroups):
-        video_ids = number_videos(video_ids)
-    if len(video_ids.video) != len(label):
-        raise ValueError(
-            f'video_ids must have shape ({len(label)},), one id a clip, but '
-            f'got ({len(video_ids.video)},)'
-        )
-    return video_ids
-
-
-def number_videos(video_ids: VideoIds) -> ClipGroups:
-    """Number the videos of a batch 0...V-1; no pairs yet.
-
-    Args:
-        video_ids (Tensor | sequence | ndarray): See :func:`clip_groups`.
-
-    Returns:
-        ClipGroups: On the CPU.
-    """
-    if isinstance(video_ids, Tensor):
-        ids = video_ids.detach().cpu().numpy()
-    else:
-        ids = np.asarray(video_ids)
-    if ids.dtype.kind not in 'iu':
-        raise TypeError(f'video_ids must be integers, but got {ids.dtype}')
-    if ids.ndim != 1:
-        raise ValueError(
-            f'video_ids must have shape (M,), one id a clip, but got '
-            f'{ids.shape}'
-        )
-    _, video, counts = np.unique(ids, return_inverse=True, return_counts=True)
-    return ClipGroups(torch.from_numpy(video), torch.from_numpy(counts))
-
-
-def send_to(
-    tensor: Tensor,
-    device: torch.device,
-    dtype: Optional[torch.dtype] = None,
-) -> Tensor:
-    """A tensor on a device, without waiting for the device.
-
-    Args:
-        tensor (Tensor): On the CPU or the device.
-        device (torch.device): Where to.
-        dtype (torch.dtype, optional): Type wanted. Defaults to its own.
-
-    Returns:
-        Tensor: The copy, which the device may not have received yet.
-    """
-    tensor = tensor.to(dtype=dtype or tensor.dtype)
-    waits = tensor.device.type == 'cpu' and device.type == 'cuda'
-    if waits and not torch.compiler.is_compiling():
-        # From pageable memory even a non-blocking copy may wait.
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
-
-
 def _check_batch(cls_score: Tensor, label: Tensor) -> Tensor:
     """Check shapes, types and, on the CPU, the range of the labels.
 
@@ -622,18 +390,6 @@ def _check_batch(cls_score: Tensor, label: Tensor) -> Tensor:
                     f'classes: labels must be in 0...{num_classes - 1}'
                 )
     return label.to(cls_score.device, torch.int64, non_blocking=True)
-
-
-def _check_one_label(label: Tensor) -> None:
-    """Without ids a batch is one video, which has one label."""
-    if len(label) > 1 and bool((label != label[:1]).any()):
-        raise ValueError(
-            'the batch holds clips of several labels but came without video '
-            'ids, so it was to be taken as one video. Stock heads pass no '
-            'ids; their VideoLevel* twins do: in the config, use '
-            "type='VideoLevelI3DHead' instead of 'I3DHead' (likewise "
-            "'VideoLevelTSNHead' and so on), or one video a batch"
-        )
 
 
 def _check_options(**options: Any) -> None:

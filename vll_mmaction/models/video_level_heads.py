@@ -13,7 +13,7 @@ from mmaction.structures import ActionDataSample
 from torch import Tensor
 
 from ..voting import VOTE_RULES
-from .losses import number_videos, send_to
+from .clip_grouping import number_videos, send_to
 
 _STOCK_AVERAGES = ('prob', 'score', None)
 
