@@ -1,5 +1,6 @@
 """Stopped and resumed equals in one go, to the last bit."""
 
+import itertools
 import json
 
 import pytest
@@ -14,6 +15,8 @@ from toy_run import toy_runner
 from video_files import write_dataset
 
 LENGTHS = [4, 30, 9, 17, 3, 23, 12]
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope='module')
@@ -64,6 +67,8 @@ def make_config(data_root, level, loop, workers=0, accumulate=1):
 def train(config, work_dir, seed=3, resume=None):
     config = config.copy()
     config.work_dir = str(work_dir)
+    # Two runs of one name in one second would share their log.
+    config.experiment_name = f'run_{next(_numbers)}'
     config.randomness = dict(seed=seed)
     if resume:
         config.resume, config.load_from = True, str(resume)

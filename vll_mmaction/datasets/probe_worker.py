@@ -49,11 +49,28 @@ def probe(path: str) -> dict:
         # The container's header may lie; decord counts what it demuxes.
         reader = decord.VideoReader(path, num_threads=1)
         frames = len(reader)
-        if frames:
+        if frames and not _first_frame_decodes(path):
             reader[0]
     except Exception as error:
         return {'reason': f'cannot be decoded: {_cause(error)}'}
     return {'frames': frames} if frames else {'reason': 'it has no frames'}
+
+
+def _first_frame_decodes(path: str) -> bool:
+    """Whether OpenCV decodes the first frame.
+
+    decord's decoder runs ahead in a thread of its own: whether damage further
+    on fails the first frame, too, depends on who is faster.
+    """
+    import cv2
+
+    capture = cv2.VideoCapture(
+        path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
+    )
+    try:
+        return capture.grab()
+    finally:
+        capture.release()
 
 
 def _cause(error: Exception) -> str:
