@@ -2,6 +2,8 @@
 
 Memory: each figure is a process of its own; the peak of the process (CPU) or
 of the allocator (CUDA) in a step, less what model, gradients and clips take.
+On the CPU the C library is told to give freed tensors back at once, or else
+the figure would be what it keeps for later.
 Time: the ways take turns in one process, and a figure is the median of the
 rounds' ratios to ``plain``. Compared are
 
@@ -18,6 +20,7 @@ for C3D-lite and for MMAction2's SlowOnly-18 with ``norm_eval``.
 """
 
 import argparse
+import ctypes
 import gc
 import logging
 import multiprocessing
@@ -43,14 +46,14 @@ WAYS = {
 SETTINGS = (
     ('C3D-lite', 8, 16, (16, 64, 128, 500)),
     ('SlowOnly-18', 4, 16, (16, 64, 128, 500)),
-    ('C3D-lite', 1, 4, (4, 16)),
+    ('C3D-lite', 1, 4, (4, 16, 64)),
 )
 QUICK = (
     ('C3D-lite', 8, 4, (4, 16)),
     ('SlowOnly-18', 8, 4, (4, 16)),
 )
-# More clips than that are too much for ways that hold all of them.
-MOST_AT_ONCE = 128
+# More clips of full width are too much for ways that hold all of them.
+MOST_AT_ONCE = 16
 
 
 def build(network: str, way: str, narrow: int, chunk: int) -> torch.nn.Module:
@@ -219,8 +222,9 @@ def measure_memory(
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = build(network, way, narrow, chunk).to(device)
-    # What libraries set up at their first use is no matter of clips.
-    step(model, make_batch(1, 1), way, chunk)
+    # What libraries set up at their first use is no matter of clips. It takes
+    # two chunks: a single one is not recomputed.
+    step(model, make_batch(1, chunk + 1), way, chunk)
     batch = make_batch(1, clips)
     before = reset_peak()
     step(model, batch, way, chunk)
@@ -267,7 +271,17 @@ def apart(measure: Callable[..., dict], *arguments: object) -> dict:
         return pool.apply(_measure, (measure, arguments))
 
 
+def _return_freed_memory() -> None:
+    """Have the C library give back what is freed, where it is glibc."""
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+    if mallopt is not None:
+        mmap_threshold = -3  # M_MMAP_THRESHOLD of malloc.h
+        mallopt(mmap_threshold, 2**16)
+
+
 def _measure(measure: Callable[..., dict], arguments: tuple) -> dict:
+    if measure is measure_memory:
+        _return_freed_memory()
     torch.set_num_threads(1)
     register_all_modules()
     logging.disable(logging.INFO)
@@ -297,7 +311,7 @@ def table(
         held = way in ('plain', 'with_cp')
         cells = []
         for clips in counts:
-            if held and clips > MOST_AT_ONCE:
+            if held and clips > MOST_AT_ONCE * narrow:
                 cells.append('-')
                 continue
             found = apart(measure_memory, network, way, narrow, chunk, clips)
