@@ -107,6 +107,18 @@ class ClipGeometry:
             return None
         return needed_corner(source, size, right, bottom)
 
+    def resized_to(self, image: np.ndarray) -> dict:
+        """``resized`` of :meth:`apply` for a frame that has been resized.
+
+        Args:
+            image (np.ndarray): What the first transform, a resize, makes of
+                the frame.
+
+        Returns:
+            dict: To be handed to :meth:`apply`.
+        """
+        return {self.steps[0][1]: image}
+
     def apply(
         self, frame: np.ndarray, resized: Optional[dict] = None
     ) -> np.ndarray:

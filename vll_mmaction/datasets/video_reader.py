@@ -20,17 +20,19 @@ is resized as it comes, and its crops are written where they end up.
 """
 
 import os.path as osp
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Optional, Union
 
 import cv2
 import numpy as np
+from mmaction.datasets.transforms import Resize
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
 from .clip_array import InterleavedClips, PlanarClips
 from .clip_geometry import ClipGeometry, build_geometry
+from .frame_cache import FrameCache
 from .frame_index import FrameCounter
 from .frame_source import read_frames
 
@@ -110,12 +112,20 @@ class ReadVideoClips(BaseTransform):
             stock ``Resize``, ``RandomRescale``, ``RandomCrop``,
             ``CenterCrop``, ``RandomResizedCrop``, ``MultiScaleCrop`` and
             ``Flip``, in any order. Defaults to ().
+        cache (dict, optional): ``folder`` and ``max_gb`` of a
+            :class:`FrameCache`, which keeps what is decoded, for later
+            epochs and runs: all frames of each video, resized if ``Resize``
+            comes first, until it is full. The pixels are the same. Defaults
+            to None: every video is decoded each time.
     """
 
     def __init__(
-        self, transforms: Sequence[Union[dict, Callable]] = ()
+        self,
+        transforms: Sequence[Union[dict, Callable]] = (),
+        cache: Optional[dict] = None,
     ) -> None:
         self.transforms = build_geometry(transforms)
+        self.cache = None if cache is None else FrameCache(**cache)
 
     def transform(self, results: dict) -> dict:
         """Read the clips.
@@ -140,16 +150,19 @@ class ReadVideoClips(BaseTransform):
         wanted, places = _places(results['frame_inds'])
         planar = results.get('planar_clips', False)
         clips: Any = None
-        for (_, frame), slots in zip(read_frames(path, wanted), places):
+        frames = self._frames(results, wanted)
+        for (video_shape, frame, is_resized), slots in zip(frames, places):
             if clips is None:
-                geometries = self._draw(results, frame.shape[:2])
+                geometries = self._draw(results, video_shape)
                 shape = _common_shape(geometries, path)
                 make = PlanarClips if planar else InterleavedClips
                 clips = make(results['num_clips'], clip_len, shape)
-                original_shape = frame.shape[:2]
-            elif frame.shape[:2] != original_shape:
+                original_shape = video_shape
+            elif video_shape != original_shape:
                 raise ValueError(f'{path}: its frames change their size')
             resized: Optional[dict] = {} if len(slots) > 1 else None
+            if is_resized:
+                resized = geometries[0].resized_to(frame)
             for slot in slots:
                 clip = slot // clip_len
                 geometry = geometries[clip % len(geometries)]
@@ -162,6 +175,31 @@ class ReadVideoClips(BaseTransform):
         results['img_shape'] = shape
         results['imgs'] = clips.imgs
         return results
+
+    def _frames(
+        self, results: dict, wanted: np.ndarray
+    ) -> Iterator[tuple[tuple[int, ...], np.ndarray, bool]]:
+        """Size of the video, a frame, and whether that is resized."""
+        path = results['filename']
+        if self.cache is None:
+            for _, frame in read_frames(path, wanted):
+                yield frame.shape[:2], frame, False
+            return
+        # Later ones may draw. Without a Resize whole frames are kept.
+        first = [t for t in self.transforms[:1] if type(t) is Resize]
+        known: dict[tuple, ClipGeometry] = {}
+
+        def resize(frame: np.ndarray) -> np.ndarray:
+            size = frame.shape[:2]
+            if size not in known:
+                known[size] = ClipGeometry(first, dict(img_shape=size))
+            return known[size].apply(frame)
+
+        num_frames = int(results['total_frames'])
+        for video_shape, frame, is_kept in self.cache.frames(
+            path, wanted, num_frames, resize, repr(first)
+        ):
+            yield video_shape, frame, is_kept and bool(first)
 
     def _draw(
         self, results: dict, frame_shape: tuple[int, ...]
@@ -187,7 +225,8 @@ class ReadVideoClips(BaseTransform):
         return geometries
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(transforms={self.transforms})'
+        cache = '' if self.cache is None else f', cache={self.cache}'
+        return f'{type(self).__name__}(transforms={self.transforms}{cache})'
 
 
 def _places(frame_inds: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
