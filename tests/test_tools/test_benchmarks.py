@@ -60,11 +60,19 @@ def test_balance_arithmetic():
 
 def test_no_dealing_beats_the_bound():
     counts = np.random.default_rng(0).geometric(0.1, 700)
-    for videos in (1, 4):
-        plain = balance.deal(counts, 4, videos, 0, balance=False)
-        ours = balance.deal(counts, 4, videos, 0)
-        shares = [balance.working(counts[x].sum(2)) for x in (plain, ours)]
-        assert shares[0] < shares[1] <= balance.bound(counts, plain)
+    plain = balance.deal(counts, 4, 1, 0, balance=False)
+    ours = balance.deal(counts, 4, 1, 0)
+    shares = [balance.working(counts[x].sum(2)) for x in (plain, ours)]
+    assert shares[0] < shares[1] <= balance.bound(counts, plain)
+    # Within random steps, by the best of many tries.
+    steps = balance.deal(counts[:40], 2, 2, 0, balance=False)
+    bound = balance.bound(counts, steps)
+    rng = np.random.default_rng(0)
+    load = np.full(len(steps), np.inf)
+    for _ in range(200):
+        tried = rng.permuted(steps.reshape(-1, 4), axis=1).reshape(-1, 2, 2)
+        load = np.minimum(load, counts[tried].sum(2).max(1))
+    assert counts[steps].sum() / (2 * load.sum()) <= bound
 
 
 def test_input_path():

@@ -23,6 +23,9 @@ from torch.utils.data import Sampler
 from .clip_batch import ClipBatch
 from .clip_sampling import _check_positive_int
 
+# Times that groups are mixed anew if a batch holds a video twice.
+MIXING_TRIES = 10
+
 
 def _clip_counts(dataset: Sized) -> np.ndarray:
     """``clip_counts`` of a dataset, (num_videos,) int64, or a clear error."""
@@ -53,10 +56,11 @@ class VideoGroupedSampler(Sampler):
     videos come again at its end.
 
     With ``balance``, the ranks of one step carry near-equal numbers of clips,
-    so that none waits for the one with the longest video. With one video a
-    rank, videos are dealt by clip count within windows of ``window`` steps
-    and the steps are shuffled; with several, the videos of each random step
-    are dealt among the ranks, so that batches stay a random mix.
+    so that none waits for the one with the longest video: within windows of
+    ``window`` steps the videos are sorted by clip count and cut into groups of
+    one a rank, and a step is made of random groups, as many as a batch has
+    videos. The batch of a rank is then a random mix; among the ranks there
+    are videos of like length.
 
     Args:
         dataset (Sized): A ``VideoClipDataset``, or a Repeat or Concat wrapper
@@ -68,9 +72,9 @@ class VideoGroupedSampler(Sampler):
             draws one and shares it among the ranks. Defaults to None.
         balance (bool): Whether to even out the ranks of a step. Defaults to
             True.
-        window (int): Steps within which videos are dealt by clip count when
-            a batch is one video. More steps balance better and mix less:
-            videos of like length meet. Defaults to 200.
+        window (int): Steps within which videos are sorted by clip count. More
+            steps balance better and mix less: videos of like length meet.
+            Defaults to 200.
 
     Raises:
         TypeError: The dataset does not say which clips make a video.
@@ -159,48 +163,44 @@ class VideoGroupedSampler(Sampler):
         # batch distinct; a step with repetitions keeps them only in order.
         distinct = self.num_videos >= self.world_size * batch_size
         if self.balance and self.shuffle and self.world_size > 1 and distinct:
-            if batch_size == 1:
-                return self._deal_windows(order, rng)[:, :, None]
-            return self._deal_steps(order.reshape(steps, -1), batch_size, rng)
+            return self._deal_groups(order, batch_size, rng)
         return order.reshape(steps, self.world_size, batch_size)
 
-    def _deal_windows(
-        self, order: np.ndarray, rng: np.random.Generator
+    def _deal_groups(
+        self, order: np.ndarray, batch_size: int, rng: np.random.Generator
     ) -> np.ndarray:
-        """Neighbours in clip count, within windows of steps, make a step."""
-        size = self.window * self.world_size
-        window = np.arange(len(order)) // size
+        """Make steps of groups of videos of like length, one video a rank."""
+        a_step = self.world_size * batch_size
+        window = np.arange(len(order)) // (self.window * a_step)
+        for _ in range(MIXING_TRIES):
+            steps = self._mix_groups(order, window, batch_size, rng)
+            if batch_size == 1 or len(order) <= self.num_videos:
+                return steps
+            batches = np.sort(steps, axis=2)
+            if (batches[:, :, 1:] != batches[:, :, :-1]).all():
+                return steps
+        # A batch held both copies of a video that fills up the epoch: on its
+        # own the last step has no copies.
+        window[-a_step:] = len(order)
+        return self._mix_groups(order, window, batch_size, rng, batch_size)
+
+    def _mix_groups(
+        self,
+        order: np.ndarray,
+        window: np.ndarray,
+        batch_size: int,
+        rng: np.random.Generator,
+        apart: int = 0,
+    ) -> np.ndarray:
+        """Sort videos in windows; mix all groups but the last ``apart``."""
         order = order[np.lexsort((self.clip_counts[order], window))]
-        steps = order.reshape(-1, self.world_size)
-        # The longest of a step must not always be the last rank's.
-        return rng.permuted(rng.permutation(steps), axis=1)
-
-    def _deal_steps(
-        self, steps: np.ndarray, batch_size: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        """Deal each step's videos among the ranks, longest first.
-
-        Each video goes to the rank with the fewest clips so far among those
-        that have room, so that a rank with one very long video ends up with
-        the shortest ones beside it.
-        """
-        longest = np.argsort(-self.clip_counts[steps], axis=1, kind='stable')
-        steps = np.take_along_axis(steps, longest, 1)
-        dealt = np.empty((len(steps), self.world_size, batch_size), np.int64)
-        load = np.zeros((len(steps), self.world_size), dtype=np.int64)
-        taken = np.zeros_like(load)
-        row = np.arange(len(steps))
-        full = np.iinfo(np.int64).max
-        for videos in steps.T:
-            rank = np.where(taken < batch_size, load, full).argmin(1)
-            dealt[row, rank, taken[row, rank]] = videos
-            load[row, rank] += self.clip_counts[videos]
-            taken[row, rank] += 1
-        # The longest video must not always be the first rank's.
-        ranks = rng.permuted(
-            np.tile(np.arange(self.world_size), (len(steps), 1)), axis=1
-        )
-        return dealt[row[:, None], ranks]
+        groups = order.reshape(-1, self.world_size)
+        mixed, last = np.split(groups, [len(groups) - apart])
+        groups = np.concatenate([rng.permutation(mixed), last])
+        # The longest of a group must not always be the last rank's.
+        groups = rng.permuted(groups, axis=1)
+        steps = groups.reshape(-1, batch_size, self.world_size)
+        return steps.transpose(0, 2, 1)
 
     def clips(self, videos: np.ndarray) -> np.ndarray:
         """Clip indices of videos.
