@@ -1,7 +1,9 @@
-"""Real video files for tests: written and read by OpenCV."""
+"""Real video files for tests: written and read by OpenCV, or by PyAV."""
 
 import os
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 
@@ -80,3 +82,48 @@ def write_dataset(folder, lengths, num_classes=2, fourcc='MJPG', **kwargs):
     ann_file = folder / 'ann.txt'
     ann_file.write_text(''.join(lines))
     return str(ann_file)
+
+
+def write_parts(
+    path, codec, parts, num_frames=12, pix_fmt='yuv420p', **options
+):
+    """Write a video whose stream goes on with what another encoder wrote.
+
+    Args:
+        path (str | os.PathLike): File to write; its ending chooses the
+            container.
+        codec (str): FFmpeg's name of the encoder.
+        parts (Sequence[dict]): Attributes of the encoder of each part, with
+            ``width`` and ``height``.
+        num_frames (int): Number of frames of each part.
+        pix_fmt (str): Pixel format.
+        options (Any): Options of the codec.
+
+    Returns:
+        str: The path.
+    """
+    rng = np.random.default_rng(0)
+    rate = Fraction(1, 25)
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.pix_fmt, stream.codec_context.options = pix_fmt, options
+        stream.width, stream.height = parts[0]['width'], parts[0]['height']
+        for number, part in enumerate(parts):
+            encoder = av.CodecContext.create(codec, 'w')
+            encoder.time_base, encoder.framerate = rate, 25
+            encoder.pix_fmt, encoder.options = pix_fmt, dict(options)
+            encoder.gop_size = 5
+            for name, value in part.items():
+                setattr(encoder, name, value)
+            packets = []
+            for when in range(num_frames * number, num_frames * (number + 1)):
+                coarse = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)
+                image = cv2.resize(coarse, (part['width'], part['height']))
+                frame = av.VideoFrame.from_ndarray(image, format='rgb24')
+                frame = frame.reformat(format=pix_fmt)
+                frame.pts, frame.time_base = when, rate
+                packets += encoder.encode(frame)
+            for packet in (*packets, *encoder.encode(None)):
+                packet.stream = stream
+                container.mux(packet)
+    return str(path)

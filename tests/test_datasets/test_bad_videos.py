@@ -17,10 +17,11 @@ import av
 import numpy as np
 import pytest
 import torch
+from mmaction.datasets import VideoDataset
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from torch.utils.data import DataLoader
-from video_files import read_video, write_dataset, write_video
+from video_files import read_video, write_dataset, write_parts, write_video
 
 from vll_mmaction.datasets import (
     ClipBatch,
@@ -135,6 +136,11 @@ def playlist(path):
     path.write_text('ffconcat version 1.0\nfile good.avi\n')
 
 
+def two_sizes(path):
+    sizes = dict(width=96, height=64), dict(width=64, height=96)
+    write_parts(path, 'mpeg4', sizes)
+
+
 GOOD = {
     'one_frame.avi': lambda path: write_video(path, 1),
     'grey.mkv': lambda path: encode(path, 'ffv1', 'gray'),
@@ -154,6 +160,10 @@ BAD = {
     'sound.mkv': (sound_only, 'cannot be decoded: '),
     'folder.avi': (lambda path: path.mkdir(), 'it is not a file'),
     'pipe.avi': (lambda path: os.mkfifo(path), 'it is not a file'),
+    'two_sizes.avi': (
+        two_sizes,
+        'its frames change their size: 96x64, then 64x96',
+    ),
     'playlist.avi': (playlist, 'it is a list of other files, not a video'),
     'gone.avi': (lambda path: None, 'there is no such file'),
     'null\0.avi': (lambda path: None, 'it cannot be read: embedded null byte'),
@@ -244,6 +254,19 @@ def test_rights_that_are_given_later_are_noticed(tmp_path, monkeypatch):
 
 
 # ---------------------------------------------------------------- in training
+
+
+def test_the_test_reader_refuses_a_change_of_size_by_name(tmp_path):
+    two_sizes(tmp_path / 'two_sizes.avi')
+    (tmp_path / 'ann.txt').write_text('two_sizes.avi 0\n')
+    dataset = VideoDataset(
+        ann_file=str(tmp_path / 'ann.txt'),
+        data_prefix=dict(video=str(tmp_path)),
+        pipeline=[*OURS, *PACK],
+        test_mode=True,
+    )
+    with pytest.raises(ValueError, match='two_sizes.avi: its frames change'):
+        dataset[0]
 
 
 def loader(dataset, num_workers=2, batch_size=2, **kwargs):

@@ -1,6 +1,7 @@
 """The reader gives the pixels of the stock pipeline, and reads once."""
 
 import random
+import re
 import struct
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from vll_mmaction.datasets import (
     VideoClipDataset,
     clip_array,
     frame_source,
+    probe_worker,
 )
 from vll_mmaction.datasets.clip_geometry import _resize_by, needed_corner
 
@@ -303,6 +305,37 @@ def test_some_frames_are_those_of_the_whole(folder, name):
 
 
 # ------------------------------------------------------------------ errors
+
+
+def damage(folder, path, packet):
+    """Overwrite a packet of an AVI of odd height, which decord reads."""
+    data = bytearray((folder / 'odd_height.avi').read_bytes())
+    starts = [found.start() for found in re.finditer(b'00dc', data)]
+    data[starts[packet] + 8 : starts[packet] + 16] = bytes(8)
+    path.write_bytes(data)
+
+
+def test_chance_does_not_decide_what_is_read(folder, tmp_path):
+    """decord's thread runs ahead, and fails early or late."""
+    damage(folder, tmp_path / 'bad.avi', 40)
+    for _ in range(20):
+        with pytest.raises(ValueError, match='bad.avi cannot be read by dec'):
+            frames(tmp_path / 'bad.avi', [0, 1])
+    reasons = {
+        str(probe_worker.probe(str(tmp_path / 'bad.avi'))) for _ in range(20)
+    }
+    assert reasons == {"{'frames': 45}"}
+
+
+def test_no_frame_is_repeated_in_place_of_another(folder, tmp_path):
+    """decord does so where the container holds an empty packet more."""
+    data = (folder / 'odd_height.avi').read_bytes()
+    last = data.rindex(b'00dc', 0, data.rindex(b'idx1'))
+    path = tmp_path / 'short.avi'
+    path.write_bytes(data[: last + 8])
+    with pytest.raises(ValueError, match='gave only 44 frames'):
+        frames(path, [43, 44])
+    assert len(frames(path, [0, 43])) == 2
 
 
 def test_counts_agree_on_truncated_files(folder, tmp_path):

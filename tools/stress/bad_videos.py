@@ -273,13 +273,17 @@ def decoded_by_decord(folder: str, name: str) -> list[int]:
 
     frames = []
     try:
-        # By default decord repeats a frame in place of one that is damaged.
+        # By default decord repeats a frame where there is none.
         reader = decord.VideoReader(
-            f'{folder}/{name}', num_threads=1, fault_tol=0
+            f'{folder}/{name}', num_threads=1, fault_tol=1e-6
         )
         for _ in range(len(reader)):
             frames.append(frame_hash(reader.next().asnumpy()))
-    except (decord.DECORDError, AssertionError):
+    except (
+        decord.DECORDError,
+        decord.DECORDLimitReachedError,
+        AssertionError,
+    ):
         pass
     return frames
 
@@ -539,6 +543,7 @@ def train_epoch(
         missing clip).
     """
     from mmengine.dataset import pseudo_collate
+    from mmengine.registry import init_default_scope
     from torch.utils.data import DataLoader
 
     from vll_mmaction.datasets import (
@@ -547,6 +552,7 @@ def train_epoch(
         VideoGroupedSampler,
     )
 
+    init_default_scope('mmaction')
     ann_file = f'{folder}/all.txt'
     Path(ann_file).write_text(''.join(f'{name} 0\n' for name in names))
     data = VideoClipDataset(

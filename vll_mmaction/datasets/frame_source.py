@@ -77,17 +77,28 @@ def _too_short(path: str, number: int, given: int) -> ValueError:
 def _decord_frames(
     path: str, wanted: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Read from the start to the last wanted frame with decord."""
+    """Read all frames with decord, to give the wanted ones.
+
+    Also those behind the last wanted one: where a packet cannot be decoded,
+    decord fails a while before it gets there, sooner or later by chance. So
+    such a file is always refused.
+    """
+    given, todo = 0, iter(wanted.tolist())
+    number = next(todo, None)
     try:
-        reader, position = decord.VideoReader(path, num_threads=1), 0
-        for number in wanted.tolist():
-            while position <= number:
-                frame = reader.next()
-                position += 1
-            yield number, cv2.cvtColor(frame.asnumpy(), cv2.COLOR_RGB2BGR)
-    except StopIteration:
-        raise _too_short(path, number, position) from None
+        # By default decord repeats a frame where there is none.
+        reader = decord.VideoReader(path, num_threads=1, fault_tol=1e-6)
+        while given < len(reader):
+            frame = reader.next().asnumpy()
+            if given == number:
+                yield number, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+                number = next(todo, None)
+            given += 1
+    except (decord.DECORDLimitReachedError, StopIteration):
+        pass  # there are fewer frames than packets
     except decord.DECORDError as error:
         raise ValueError(
             f'{path} cannot be read by decord: {str(error)[:200]}'
         ) from error
+    if number is not None:
+        raise _too_short(path, number, given)
