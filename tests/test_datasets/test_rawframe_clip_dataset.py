@@ -230,7 +230,7 @@ def test_videos_without_frames_are_left_out(folder, tmp_path):
     np.testing.assert_array_equal(dataset.clip_counts, [2, 2])
 
 
-@pytest.mark.parametrize('harm', ['missing', 'broken'])
+@pytest.mark.parametrize('harm', ['missing', 'broken', 'larger'])
 def test_an_unreadable_video_is_replaced_whole(folder, tmp_path, harm):
     bad = tmp_path / 'rgb' / 'bad'
     bad.mkdir(parents=True)
@@ -239,12 +239,18 @@ def test_an_unreadable_video_is_replaced_whole(folder, tmp_path, harm):
         cv2.imwrite(str(bad / f'img_{number:05}.png'), frame)
     if harm == 'missing':
         (bad / 'img_00003.png').unlink()
+    elif harm == 'larger':
+        frame = np.zeros((24, 32, 3), np.uint8)
+        cv2.imwrite(str(bad / 'img_00003.png'), frame)
     else:
         (bad / 'img_00003.png').write_bytes(b'no image')
     good = folder / 'rgb' / 'v 0'
     ann_file = tmp_path / 'ann.txt'
     ann_file.write_text(f'{bad} 4 1\n{good} 10 0\n')
-    dataset = make(folder, ann_file=str(ann_file), data_prefix=dict(img=''))
+    resize = dict(type='Resize', scale=(8, 6), keep_ratio=False)
+    dataset = make(
+        folder, [resize], ann_file=str(ann_file), data_prefix=dict(img='')
+    )
     samples = dataset.__getitems__(ClipBatch([0], (1, 1)))
     assert [x['data_samples'].video_id for x in samples] == [1, 1]
     assert samples[0]['data_samples'].replaces == str(bad)

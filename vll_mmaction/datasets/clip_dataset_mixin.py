@@ -515,9 +515,13 @@ class ClipDatasetMixin:
                 f'{name} gave {len(results["imgs"])} frames of the {wanted} '
                 'asked for'
             )
+        shapes = {np.shape(frame) for frame in results['imgs']}
         # A file that is no image is decoded to None.
-        if any(np.ndim(frame) != 3 for frame in results['imgs']):
+        if any(len(shape) != 3 for shape in shapes):
             raise UnreadableVideo(f'{name} has a frame that is no image')
+        if len(shapes) > 1:
+            # Transforms take the size of the first for that of all.
+            raise UnreadableVideo(f'{name}: its frames change their size')
         return results, rest
 
     def _pack(self, results: dict, transforms: Sequence[Callable]) -> dict:
