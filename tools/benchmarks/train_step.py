@@ -2,7 +2,16 @@
 
 Trains on random clips that are in memory already, so that the network alone
 is timed. Rival: plain float32. Variants are timed in turn, round by round;
-figures are medians of the rounds.
+figures are medians of the rounds. Three tables:
+
+- clips a second, of steps that wait for the GPU once, at their end, and their
+  share of the speed of a large matrix product;
+- where the time goes, of steps that wait after each part; "host waits" is the
+  time that the calls of a step without such waits stand still for the GPU
+  (synchronisation that PyTorch, network or loss bring along), which overlaps
+  with the parts. Averaging gradients among ranks is not in it: one process;
+- the CPU cores that reading needs to keep up, for videos of 320x240 read by
+  ``ReadVideoClips``, decoded or from its cache (needs PyAV).
 
     python tools/benchmarks/train_step.py [--quick]
 """
@@ -10,14 +19,25 @@ figures are medians of the rounds.
 import argparse
 import contextlib
 import logging
+import os
 import statistics
+import tempfile
 import time
 
+import cv2
+import input_path
 import torch
-from bench_common import machine, markdown, ratio
+from bench_common import (
+    encode_video,
+    machine,
+    markdown,
+    processor_seconds,
+    ratio,
+)
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmaction.utils import register_all_modules
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import vll_mmaction  # noqa: F401  (before mmaction.models)
@@ -32,10 +52,18 @@ VARIANTS = {
     'bf16, channels_last_3d': (torch.bfloat16, True, True, False),
     'bf16, channels_last_3d, compile': (torch.bfloat16, True, True, True),
 }
+PARTS = ('input', 'backbone', 'head and loss', 'backward', 'optimiser')
+# Calls of the CUDA runtime that hold up the process.
+HOST_WAITS = (
+    'cudaStreamSynchronize',
+    'cudaDeviceSynchronize',
+    'cudaEventSynchronize',
+    'cudaMemcpy',
+)
 SIZES = {
     False: dict(videos=4, clips=8, rounds=7, warmup=3, channels=1),
     # A narrow network, so that a CPU is through in a minute.
-    True: dict(videos=2, clips=2, rounds=3, warmup=1, channels=8),
+    True: dict(videos=2, clips=2, rounds=2, warmup=1, channels=8),
 }
 
 
@@ -126,31 +154,52 @@ class Step:
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    def run(self) -> dict:
-        """Seconds of each part."""
+    def run(self, apart: bool = True) -> dict:
+        """Seconds of each part, or of the whole step.
+
+        Args:
+            apart (bool): Whether to wait for the GPU after each part.
+
+        Returns:
+            dict: ``PARTS``, or ``step``.
+        """
         torch.backends.cuda.matmul.allow_tf32 = self.tf32
         torch.backends.cudnn.allow_tf32 = self.tf32
         cast = contextlib.nullcontext()
         if self.dtype is not None:
             cast = torch.autocast(self.device.type, self.dtype)
         model, times = self.model, [self.wait()]
+
+        def done() -> None:
+            if apart:
+                times.append(self.wait())
+
         batch = {k: list(v) for k, v in self.batch.items()}
         data = model.data_preprocessor(batch, training=True)
-        times.append(self.wait())
+        done()
         with cast:
             views = data['inputs'].flatten(0, 1)
             features = model.backbone(views)
-            times.append(self.wait())
+            done()
             losses = model.cls_head.loss(features, data['data_samples'])
         loss = losses['loss_ce'] + losses['loss_ccl']
-        times.append(self.wait())
+        done()
         loss.backward()
-        times.append(self.wait())
+        done()
         self.optimizer.step()
         self.optimizer.zero_grad()
         times.append(self.wait())
-        parts = ('input', 'backbone', 'head and loss', 'backward', 'optimiser')
-        return dict(zip(parts, (b - a for a, b in zip(times, times[1:]))))
+        names = PARTS if apart else ('step',)
+        return dict(zip(names, (b - a for a, b in zip(times, times[1:]))))
+
+    def host_waits(self) -> float:
+        """Seconds that the calls of a step stand still for the GPU."""
+        with profile(activities=[ProfilerActivity.CPU]) as found:
+            self.run(apart=False)
+        # The first and the last are the measurement's own.
+        waits = [e for e in found.events() if e.name in HOST_WAITS]
+        waits.sort(key=lambda event: event.time_range.start)
+        return sum(e.time_range.elapsed_us() for e in waits[1:-1]) / 1e6
 
 
 def matmul_rate(dtype: torch.dtype, device: torch.device, size: int) -> float:
@@ -166,6 +215,34 @@ def matmul_rate(dtype: torch.dtype, device: torch.device, size: int) -> float:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     return 2 * size**3 / statistics.median(seconds)
+
+
+def reading_rates(rounds: int) -> dict[str, float]:
+    """Clips a second of one core that reads videos of 250 frames.
+
+    Args:
+        rounds (int): Times that each way is measured, after one to warm up.
+
+    Returns:
+        dict[str, float]: By codec, and for the cache of decoded frames.
+    """
+    cv2.setNumThreads(0)
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (ending, codec, every, b) in input_path.CODECS.items():
+            path = os.path.join(folder, ending)
+            encode_video(path, codec, 250, key_frame_every=every, b_frames=b)
+            ways = input_path.rivals(
+                path, *(os.path.join(folder, x) for x in ('list', 'cache'))
+            )
+            ways = {
+                name: ways['ours'],
+                'cache of decoded frames': ways['ours, cache, later epochs'],
+            }
+            for way, read in ways.items():
+                seconds = [processor_seconds(read) for _ in range(rounds + 1)]
+                rates[way] = 250 // 16 / statistics.median(seconds[1:])
+    return rates
 
 
 def main() -> None:
@@ -191,42 +268,53 @@ def main() -> None:
         for dtype in (torch.float32, torch.bfloat16)
     }
 
-    steps, rounds = {}, {}
+    steps, whole, parts = {}, {}, {}
     for variant, options in VARIANTS.items():
         if options[1] and options[0] is None and not cuda:
             continue  # TF32 is CUDA's
         steps[variant] = Step(options, size['channels'], batch, device)
-        rounds[variant] = []
+        whole[variant], parts[variant] = [], []
     for number in range(size['warmup'] + size['rounds']):
         for variant, step in steps.items():
-            parts = step.run()
+            seconds, split = step.run(apart=False)['step'], step.run()
             if number >= size['warmup']:
-                rounds[variant].append(parts)
+                whole[variant].append(seconds)
+                parts[variant].append(split)
 
     print(
         f'{name}; {torch.get_num_threads()} threads, {clips} clips of '
         f'{size["videos"]} videos a step, 1/{size["channels"]} of the channels'
     )
-    totals = {v: [sum(p.values()) for p in r] for v, r in rounds.items()}
-    rows = []
-    for variant, seconds in totals.items():
+    rows, rates = [], {}
+    for variant, seconds in whole.items():
         median = statistics.median(seconds)
+        rates[variant] = clips / median
         dtype = VARIANTS[variant][0] or torch.float32
         share = flops / median / peak[dtype]
-        speed = ratio(totals['fp32'], seconds)
-        cells = f'{clips / median:.1f}', f'{speed:.2f}', f'{share:.2f}'
+        speed = ratio(whole['fp32'], seconds)
+        cells = f'{rates[variant]:.1f}', f'{speed:.2f}', f'{share:.2f}'
         rows.append((variant, *cells))
     header = 'variant', 'clips/s', 'against fp32', 'share of matmul peak'
     print('\n' + markdown(header, rows))
-    parts = list(rounds['fp32'][0])
+
     rows = []
-    for variant, measured in rounds.items():
+    for variant, measured in parts.items():
         shares = [
             statistics.median(p[part] / sum(p.values()) for p in measured)
-            for part in parts
+            for part in PARTS
         ]
-        rows.append((variant, *(f'{100 * share:.1f}%' for share in shares)))
-    print('\n' + markdown(('share of the step', *parts), rows))
+        waits = f'{1e3 * steps[variant].host_waits():.2f} ms' if cuda else '-'
+        cells = *(f'{100 * share:.1f}%' for share in shares), waits
+        rows.append((variant, *cells))
+    print('\n' + markdown(('share of the step', *PARTS, 'host waits'), rows))
+
+    fastest = max(rates, key=rates.get)
+    rows = [
+        (way, f'{rate:.0f}', rates['fp32'] / rate, rates[fastest] / rate)
+        for way, rate in reading_rates(size['rounds']).items()
+    ]
+    header = 'reading', 'clips/s of a core', 'cores for fp32', f'for {fastest}'
+    print('\n' + markdown(header, rows))
 
 
 if __name__ == '__main__':
