@@ -17,6 +17,7 @@ growth = importlib.import_module('growth')
 input_path = importlib.import_module('input_path')
 loss = importlib.import_module('loss')
 memory = importlib.import_module('memory')
+seeking = importlib.import_module('seeking')
 train_step = importlib.import_module('train_step')
 
 
@@ -88,6 +89,23 @@ def test_input_path():
     assert all(len(row) == 2 for row in rows)
 
 
+def test_seeking(tmp_path):
+    path = common.encode_video(
+        str(tmp_path / 'a.mkv'),
+        'libx264',
+        60,
+        (96, 64),
+        key_frame_every=8,
+        b_frames=2,
+        variable_rate=True,
+    )
+    found = seeking.measure(path, 5)
+    assert found['reading on'][0] == found['decord seeks'][0] == 0
+    # OpenCV takes all frames to be equally long.
+    assert 1 <= found['OpenCV seeks'][0] <= 5
+    assert all(seconds > 0 for _, seconds in found.values())
+
+
 def test_loss():
     assert loss.backbone_seconds_a_clip(1, 1, 32) > 0
     rows = loss.measure(1, 1.0, batches=(1, 2))
@@ -144,7 +162,9 @@ def test_peak_of_memory():
     assert 2**25 < grown < 2**27
 
 
-@pytest.mark.parametrize('tool', [balance, growth, input_path, loss, memory])
+@pytest.mark.parametrize(
+    'tool', [balance, growth, input_path, loss, memory, seeking, train_step]
+)
 def test_they_say_what_they_do(tool, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [tool.__name__, '--help'])
     with pytest.raises(SystemExit) as end:

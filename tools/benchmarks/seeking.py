@@ -1,0 +1,153 @@
+#!/usr/bin/env python
+"""Is seeking right, and when is it cheaper than reading on?
+
+Clip-level training reads one clip of a video. For clips spread over a video,
+compared with the frames that decoding from the start gives: how many come out
+wrong after a seek, and the processor time of a clip
+
+- OpenCV seeks: opened, sought by ``CAP_PROP_POS_FRAMES``, read;
+- decord seeks: what MMAction2's ``DecordInit`` and ``DecordDecode`` do;
+- reading on: all frames before the clip are decoded, as ReadVideoClips does.
+
+Needs PyAV, which encodes the videos.
+
+Example::
+
+    python tools/benchmarks/seeking.py --quick
+"""
+
+import argparse
+import os
+import tempfile
+import time
+
+import cv2
+import decord
+import numpy as np
+from bench_common import encode_video, machine, markdown
+
+CLIP_LEN = 16
+B_FRAMES = dict(b_frames=2)
+H264 = dict(codec='libx264', b_frames=2)
+VARIABLE = dict(H264, variable_rate=True)
+# Name: file's ending, key frame every so many frames, options of the encoder.
+VIDEOS = {
+    'XviD in AVI': ('avi', 12, {}),
+    'XviD in AVI, B-frames': ('avi', 12, B_FRAMES),
+    'MPEG-4 in MP4, B-frames': ('mp4', 12, B_FRAMES),
+    'H.264 in MP4, B-frames': ('mp4', 12, H264),
+    'H.264 in MP4, B-frames, every 250': ('mp4', 250, H264),
+    'H.264 in MP4, variable rate': ('mp4', 12, VARIABLE),
+    'H.264 in MKV, variable rate': ('mkv', 12, VARIABLE),
+}
+
+
+def opened(path: str) -> cv2.VideoCapture:
+    """A video, decoded by one thread."""
+    return cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+
+
+def read(capture: cv2.VideoCapture, number: int) -> list[np.ndarray]:
+    """The next frames, (H, W, 3) uint8, BGR, at most so many."""
+    frames = []
+    for _ in range(number):
+        good, frame = capture.read()
+        if not good:
+            break
+        frames.append(frame)
+    return frames
+
+
+def opencv_seeks(path: str, start: int) -> list[np.ndarray]:
+    """A clip, BGR."""
+    capture = opened(path)
+    capture.set(cv2.CAP_PROP_POS_FRAMES, start)
+    return read(capture, CLIP_LEN)
+
+
+def decord_seeks(path: str, start: int) -> list[np.ndarray]:
+    """A clip, BGR."""
+    reader = decord.VideoReader(path, num_threads=1)
+    batch = reader.get_batch(range(start, start + CLIP_LEN))
+    return list(batch.asnumpy()[..., ::-1])
+
+
+def reading_on(path: str, start: int) -> list[np.ndarray]:
+    """A clip, BGR."""
+    capture = opened(path)
+    for _ in range(start):
+        capture.grab()
+    return read(capture, CLIP_LEN)
+
+
+WAYS = {
+    'OpenCV seeks': opencv_seeks,
+    'decord seeks': decord_seeks,
+    'reading on': reading_on,
+}
+
+
+def measure(path: str, clips: int) -> dict[str, tuple[int, float]]:
+    """Try all ways on clips spread over a video.
+
+    Args:
+        path (str): The video.
+        clips (int): Number of clips.
+
+    Returns:
+        dict[str, tuple[int, float]]: Clips that are wrong, and mean seconds
+        of the processor a clip.
+    """
+    frames = read(opened(path), 10**6)
+    starts = np.linspace(0, len(frames) - CLIP_LEN, clips).astype(int).tolist()
+    wrong, taken = dict.fromkeys(WAYS, 0), dict.fromkeys(WAYS, 0.0)
+    for start in starts:
+        wanted = np.stack(frames[start : start + CLIP_LEN])
+        for name, way in WAYS.items():
+            began = time.process_time()
+            clip = way(path, start)
+            taken[name] += time.process_time() - began
+            wrong[name] += not np.array_equal(np.stack(clip), wanted)
+    return {name: (wrong[name], taken[name] / clips) for name in WAYS}
+
+
+def table(num_frames: int, clips: int) -> list[list]:
+    """Rows: a kind of video, wrong clips and ms of each way."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (name, (ending, every, options)) in enumerate(
+            VIDEOS.items()
+        ):
+            path = encode_video(
+                os.path.join(folder, f'{number}.{ending}'),
+                num_frames=num_frames,
+                key_frame_every=every,
+                **options,
+            )
+            found = measure(path, clips)
+            cells = [
+                f'{1e3 * seconds:.1f} ({wrong})'
+                for wrong, seconds in found.values()
+            ]
+            rows.append([name, *cells])
+    return rows
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--quick', action='store_true', help='a minute')
+    args = parser.parse_args()
+    cv2.setNumThreads(0)
+    num_frames, clips = (250, 10) if args.quick else (750, 25)
+    print(machine())
+    print(
+        f'Videos of 320x240, {num_frames} frames, key frames every 12 unless '
+        f'said; ms a clip of {CLIP_LEN} frames, and in brackets how many of '
+        f'{clips} clips are wrong\n'
+    )
+    print(markdown(['video', *WAYS], table(num_frames, clips)))
+
+
+if __name__ == '__main__':
+    main()
