@@ -44,9 +44,9 @@ WAYS = {
 }
 # Network, channels divided by, clips a chunk, numbers of clips.
 SETTINGS = (
-    ('C3D-lite', 8, 16, (16, 64, 128, 500)),
-    ('SlowOnly-18', 4, 16, (16, 64, 128, 500)),
-    ('C3D-lite', 1, 4, (4, 16, 64)),
+    ('C3D-lite', 8, 16, (16, 64, 500)),
+    ('SlowOnly-18', 8, 16, (16, 64, 500)),
+    ('C3D-lite', 1, 4, (4, 16)),
 )
 QUICK = (
     ('C3D-lite', 8, 4, (4, 16)),
