@@ -3,35 +3,28 @@
 - Python: run in the order of the page, with names and folders shared. A
   config is loaded and built; one that has no ``_base_`` goes on with the
   page's config before it, or changes ``page_configs.BASE``.
-- Shell: see ``commands.py``.
+- Shell: run, too, but for the commands that ``commands.py`` names.
 - Of other languages only text and BibTeX are allowed.
 
-A block of another kind fails: so do new programs in shell blocks. Teach this
-folder how to check them.
+All pages share one sandbox, see ``sandbox.py``.
 """
 
 import contextlib
 import doctest
 import io
 import re
-import shutil
-import sys
+import tempfile
+from pathlib import Path
 
 import commands
-import mmaction.registry
 import page_configs
 import pages
 import pytest
+import sandbox
 import torch
-from mmaction.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import Registry
+from sandbox import PROJECT
 from stock_tools import ROOT
-from video_files import write_video
 
-from vll_mmaction import voting
-
-PROJECT = 'my_project.py'
 SHELL = ('bash', 'shell', 'sh')
 # Ways to write a command that would go unseen in a block of text.
 HIDDEN_COMMAND = re.compile(r'^(\$ |>>> |pip |python |bash )', re.M)
@@ -41,33 +34,21 @@ class BadBlock(Exception):
     """A code block that does not work; says which and why."""
 
 
-@pytest.fixture(scope='module')
-def videos(tmp_path_factory):
-    """A small data set as the pages have it: videos in a folder a class."""
-    folder = tmp_path_factory.mktemp('pages') / 'my_videos'
-    for name in ('jump', 'run'):
-        for number, length in enumerate((20, 33, 18, 40, 25)):
-            write_video(folder / f'videos/{name}/{number}.avi', length)
-    return folder
-
-
 def check_page(page, folder):
     """See that the code blocks of a page work.
 
     Args:
         page (pathlib.Path): The page.
-        folder (pathlib.Path): Where its Python runs.
+        folder (pathlib.Path): The sandbox, which is the current folder.
 
     Raises:
         BadBlock: One does not.
     """
-    names, configs = {'__name__': '__main__'}, []
+    names, configs = dict(sandbox.NAMES, __name__='__main__'), []
     if PROJECT in pages.inline_code(page):
         # The page's Python, save configs, is a file that they import.
         texts = [x.text for x in pages.blocks(page) if is_script(x)]
         (folder / PROJECT).write_text('\n'.join(texts))
-    if page.name == 'demo.md':
-        names.update(trained_model(folder))
     for block in pages.blocks(page):
         try:
             check_block(block, names, configs, folder)
@@ -77,16 +58,6 @@ def check_page(page, folder):
         page_configs.build(page_configs.load(parts, folder / 'config.py'))
 
 
-def trained_model(folder):
-    """What the page on the demo takes for granted: a model and a video."""
-    write_video(folder / 'video.mp4', 40, fourcc='mp4v')
-    config = str(ROOT / 'configs/quickstart/vll_c3d_finetune.py')
-    model = MODELS.build(Config.fromfile(config).model)
-    checkpoint = str(folder / 'model.pth')
-    torch.save(dict(state_dict=model.state_dict()), checkpoint)
-    return dict(config=config, checkpoint=checkpoint)
-
-
 def check_block(block, names, configs, folder):
     """See that a block works.
 
@@ -94,7 +65,7 @@ def check_block(block, names, configs, folder):
         block (pages.Block): The block.
         names (dict): Names of the page's Python.
         configs (list[tuple]): Names and texts of the page's configs so far.
-        folder (pathlib.Path): Where Python runs.
+        folder (pathlib.Path): The sandbox.
     """
     if block.language == 'python':
         if is_script(block):
@@ -102,23 +73,27 @@ def check_block(block, names, configs, folder):
                 run_python(block.text, names)
             return
         name = re.match(r'# (\w+\.py)\n', block.text)
+        if name:
+            (folder / name[1]).write_text(block.text)
         if name or '_base_ =' in block.text or not configs:
             known = [name[1]] if name else named_configs(block.page)
             configs.append((known, [block.text]))
         else:
             page_configs.extend(configs[-1][1], block.text)
     elif block.language in SHELL:
-        scratch = folder / 'shell'
-        scratch.mkdir(exist_ok=True)
         known = {}
         for named, parts in configs:
             config = page_configs.load(parts, folder / 'config.py')
             known.update(dict.fromkeys(named, config))
-        for words in commands.commands(block.text, scratch):
+        with tempfile.TemporaryDirectory() as scratch:
+            found = commands.commands(block.text, Path(scratch))
+        for words in found:
             try:
                 commands.check(words, known)
             except commands.BadCommand as error:
                 raise BadBlock(f'{" ".join(words)}: {error}') from error
+        if any(map(commands.is_run_here, found)):
+            sandbox.run(block.text, folder, commands.NOT_RUN_HERE)
     elif block.language == 'text':
         if HIDDEN_COMMAND.search(block.text):
             raise BadBlock('it holds commands: name its language')
@@ -160,28 +135,18 @@ def run_python(text, names):
         exec(compile(text, 'block', 'exec'), names)
 
 
+@pytest.fixture(scope='module')
+def shared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('sandbox')
+    sandbox.make(folder)
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path, videos, monkeypatch):
-    """Where Python runs: the repository's folders, and a small data set."""
-    for name in ('configs', 'tools', 'docs'):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / 'data').mkdir()
-    shutil.copytree(videos, tmp_path / 'data/my_videos')
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(voting.VOTE_RULES, 'weighted', None)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield tmp_path
-    torch.set_num_threads(threads)
-    # What the pages register stays among themselves.
-    project = PROJECT.split('.')[0]
-    sys.modules.pop(project, None)
-    for registry in vars(mmaction.registry).values():
-        if isinstance(registry, Registry):
-            for name, kind in list(registry.module_dict.items()):
-                if kind.__module__ in ('__main__', project):
-                    del registry.module_dict[name]
+def folder(shared, monkeypatch):
+    """The sandbox, as the current folder."""
+    with sandbox.entered(shared, monkeypatch):
+        yield shared
 
 
 @pytest.mark.parametrize(
@@ -195,30 +160,36 @@ def shell(*lines):
     return '```bash\n' + '\n'.join(lines) + '\n```'
 
 
-TRAIN = 'bash tools/dist_train.sh configs/'
-TEST = 'bash tools/dist_test.sh configs/vll_c3d_ucf101.py work_dirs/'
+TRAIN = 'bash tools/dist_train.sh configs/vll_c3d_ucf101.py '
+MIM_TEST = 'mim test vll_mmaction vll_c3d_ucf101.py --checkpoint work_dirs/'
 BAD = {
     'about .*ruby': '```ruby\n1\n```',
     'about .*(\'\'|"")': 'Text.\n\n    indented\n',
     'it holds commands': '```text\npython x.py\n```',
-    'the program nvidia-smi': shell('nvidia-smi'),
-    'there is no tools/no.py': shell(
-        'for i in 1; do', 'pytest tools/no.py;done'
+    # Run.
+    'unbound variable': shell('echo $unset'),
+    'nvidia-smo: not found': shell('nvidia-smo'),
+    "can't open file .*no.py": shell(
+        'for i in 1; do', 'python tools/no.py;done', 'true'
     ),
-    'there is no configs/no.py': shell(TRAIN + 'no.py 2'),
-    'does not take .*epochs': shell(TRAIN + 'vll_c3d_ucf101.py 2 --epochs 3'),
-    'number of GPUs': shell(TRAIN + 'vll_c3d_ucf101.py two'),
+    'There is no tool x.py': shell('python -m vll_mmaction x.py'),
+    # Looked at.
+    'does not take .*epochs': shell(TRAIN + '2 --epochs 3'),
+    'number of GPUs': shell(TRAIN + 'two'),
     'has no max_epoch there': shell(
-        TRAIN + 'vll_c3d_ucf101.py 2 \\',
-        '    --cfg-options train_cfg.max_epoch=3',
+        TRAIN + '2 \\', '    --cfg-options train_cfg.max_epoch=3'
     ),
-    'has 20 epochs': shell(TEST + 'vll_c3d_ucf101/epoch_21.pth 2'),
-    'is not where': shell(TEST + 'vll_c3d_hmdb51/epoch_1.pth 2'),
-    'does not take .*seed': shell('python tools/experiments.py list --seed 0'),
+    'there is no tools/benchmarks/no.py': shell(
+        'python tools/benchmarks/no.py'
+    ),
+    'has 20 epochs': shell(MIM_TEST + 'vll_c3d_ucf101/epoch_21.pth'),
+    'is not where': shell(MIM_TEST + 'vll_c3d_hmdb51/epoch_1.pth'),
+    'there is no config no.py': shell('mim train vll_mmaction no.py'),
+    'does not take .*gpu-ids': shell(
+        'python tools/experiments.py run table1 --gpu-ids 0'
+    ),
     'no option --tiny': shell('bash tools/quickstart.sh --tiny'),
     'no extra heavy': shell("pip install '.[heavy]'"),
-    'There is no tool x.py': shell('python -m vll_mmaction x.py'),
-    'unbound variable': shell('echo $unset'),
     'NameError': '```python\nprint(unset)\n```',
     'Expected': '```python\n>>> 1 + 1\n3\n```',
     'VideoLevelLos': (
@@ -234,3 +205,17 @@ def test_bad_blocks_are_found(message, folder):
     page.write_text(BAD[message])
     with pytest.raises((BadBlock, KeyError), match=message):
         check_page(page, folder)
+
+
+def test_commands_that_are_not_run_are_still_in_the_pages(tmp_path):
+    found = [
+        ' '.join(words)
+        for page in pages.PAGES
+        for block in pages.blocks(page)
+        if block.language in SHELL
+        for words in commands.commands(block.text, tmp_path)
+    ]
+    for beginning in commands.NOT_RUN_HERE:
+        assert any(x.startswith(beginning) for x in found), beginning
+    for test in commands.RUN_ELSEWHERE.values():
+        assert (ROOT / test).is_file(), test

@@ -6,11 +6,13 @@ import numpy as np
 import page_configs
 import pages
 import pytest
+import sandbox
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from sandbox import PROJECT
 from stock_tools import ROOT
-from test_code_blocks import PROJECT, folder, is_script, videos  # noqa: F401
+from test_code_blocks import is_script
 
 PAGE = ROOT / 'docs/contributing.md'
 # All that differs from the page: it has to run on a CPU within seconds.
@@ -35,7 +37,13 @@ work_dir = 'work_dirs/small'
 
 
 @pytest.fixture
-def runner(folder):  # noqa: F811
+def folder(tmp_path, monkeypatch):
+    with sandbox.entered(tmp_path, monkeypatch):
+        yield tmp_path
+
+
+@pytest.fixture
+def runner(folder):
     blocks = [x for x in pages.blocks(PAGE) if x.language == 'python']
     scripts = [x.text for x in blocks if is_script(x)]
     (folder / PROJECT).write_text('\n'.join(scripts))
@@ -47,6 +55,7 @@ def runner(folder):  # noqa: F811
     (folder / 'small.py').write_text(SMALL)
     rng = np.random.default_rng(0)
     data = folder / 'data/my_videos'
+    (data / 'videos').mkdir(parents=True)
     for part in ('train', 'test'):
         lines = []
         for number, length in enumerate((9, 30, 17)):
@@ -58,7 +67,7 @@ def runner(folder):  # noqa: F811
     return Runner.from_cfg(Config.fromfile(folder / 'small.py'))
 
 
-def test_examples_train_and_test(runner, folder):  # noqa: F811
+def test_examples_train_and_test(runner, folder):
     head = runner.model.cls_head
     assert type(head).__name__ == 'MyHead'
     assert type(head.loss_cls.ccl).__name__ == 'CentreDistanceLoss'

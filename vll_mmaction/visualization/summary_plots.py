@@ -93,14 +93,15 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
         names (Sequence[str]): Names of the classes.
 
     Returns:
-        Figure: Shaded by share of the row. Names and numbers are shown where
-        there is room.
+        Figure: Shaded by the square root of the share of the row, so that
+        few videos show, too. Names and numbers stand where there is room.
     """
     size = 4.6
     figure, axis = _new(size, size)
     total = matrix.sum(axis=1, keepdims=True)
     shares = matrix / np.maximum(total, 1)
-    axis.imshow(shares, cmap=SHADES, vmin=0, vmax=1, interpolation='nearest')
+    shades = np.sqrt(shares)
+    axis.imshow(shades, cmap=SHADES, vmin=0, vmax=1, interpolation='nearest')
     axis.spines[['top', 'right']].set_visible(True)
     axis.spines[:].set_color(GRID)
     _labels(axis, 'voted class', 'true class')

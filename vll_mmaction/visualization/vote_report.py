@@ -371,7 +371,8 @@ def _plots(
                 if len(models) > 1
                 else 'Confusion matrix',
                 note='Videos by true class (rows) and the class that won '
-                'the vote (columns); shaded by share of the row.',
+                'the vote (columns); shaded by the root of the share of '
+                'the row.',
                 svg=figure,
                 head=(),
                 rows=(),
