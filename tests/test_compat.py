@@ -188,6 +188,7 @@ def test_no_source_runs_what_a_file_says():
         assert not found, f'{source}: {found[0]}'
 
 
+@only_weights
 def test_stock_fails_without_the_plugin(checkpoints):
     """What is mended here is still broken there: else it could go."""
     code = f"""
@@ -210,6 +211,7 @@ except ModuleNotFoundError as error:
     assert run.stdout == f'checkpoint refused\n{DRN} missing\n'
 
 
+@only_weights
 def test_older_torch_is_left_alone(monkeypatch):
     monkeypatch.setattr(torch, '__version__', '2.5.1')
     monkeypatch.delattr(torch.serialization, 'add_safe_globals')
@@ -297,6 +299,7 @@ def test_compiled_step_takes_arrays_in_the_meta_info(monkeypatch):
 # All together
 
 
+@only_weights
 def test_applying_again_changes_nothing():
     def state():
         return (

@@ -51,7 +51,7 @@ SMALLER = {
     },
 }
 QUICKSTART = """
-python tools/quickstart/make_videos.py data/quickstart --videos 24 \
+python tools/quickstart/make_videos.py data/quickstart --videos 16 \
     --test-videos 8
 run=work_dirs/quickstart/vll_c3d_finetune
 bash tools/dist_train.sh configs/quickstart/vll_c3d_finetune.py 0 \
@@ -92,7 +92,7 @@ def run(script: str, folder: Path, leave_out: tuple = ()) -> None:
     wrapped = f"""
         command_not_found_handle() {{
             case "$*" in {case} esac
-            case "$1 $2" in
+            case "$1 ${{2-}}" in
                 *tools/dist_train.sh) set -- "${{@:1:3}}" 0 "${{@:5}}";;
                 *tools/dist_test.sh) set -- "${{@:1:4}}" 0 "${{@:6}}";;
             esac
