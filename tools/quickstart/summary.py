@@ -87,8 +87,8 @@ def draw_curves(start: list, runs: dict, chance: float, out: Path) -> None:
     figure, axes = plt.subplots(
         1, 2, figsize=(10, 4), sharey=True, layout='constrained'
     )
+    style = dict(marker='o', markersize=3)  # a short run has one value
     for axis, (name, title) in zip(axes, panels.items()):
-        style = dict(marker='o', markersize=3) if name == 'acc/top1' else {}
         axis.plot(*curve(start, name), color='0.5', label=START, **style)
         for colour, (row, scalars) in zip(('C0', 'C3'), runs.items()):
             points = curve(scalars, name, epochs)
