@@ -20,7 +20,7 @@ class BuildWithConfigs(build_py):
 
     def run(self):
         super().run()
-        if self.editable_mode:
+        if getattr(self, 'editable_mode', False):  # setuptools 64 and later
             return
         mim = Path(self.build_lib, 'vll_mmaction/.mim')
         for folder in ('configs', 'tools'):
