@@ -313,7 +313,8 @@ def _data(folder: str, name: str, kind: str, **sampling):
 
     ann_file = f'{folder}/{os.getpid()}.txt'
     Path(ann_file).write_text(f'{name} 0\n')
-    options = dict(test_mode=True)
+    # Serializing would collect garbage for each file, which takes long.
+    options = dict(test_mode=True, serialize_data=False)
     if kind == 'VideoClipDataset':
         options.update(frame_index=f'{folder}/frame_index.jsonl')
     return DATASETS.build(
