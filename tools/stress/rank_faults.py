@@ -38,7 +38,7 @@ VIDEOS, TEST_VIDEOS = 24, 8
 READ_SECONDS = 10
 ENDLESS = """
 train_cfg = dict(max_epochs=100000, val_interval={val_interval})
-train_dataloader = dict(dataset=dict(max_read_seconds={read_seconds}))
+train_dataloader['dataset'].update(max_read_seconds={read_seconds})
 param_scheduler = []
 default_hooks = dict(
     checkpoint=dict(by_epoch=True, interval=100000, save_best=None),
