@@ -1,6 +1,7 @@
 """A frame size that changes in mid-stream is noticed without decoding."""
 
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 import av
 import pytest
@@ -9,7 +10,8 @@ from video_files import write_parts, write_video
 from vll_mmaction.datasets import probe_worker
 from vll_mmaction.datasets.stream_sizes import stream_sizes
 
-LARGE, SMALL = dict(width=96, height=64), dict(width=48, height=32)
+# libx265 overwrites memory with smaller ones.
+LARGE, SMALL = dict(width=192, height=128), dict(width=96, height=64)
 H264 = dict(codec='libx264')
 X265 = {'codec': 'libx265', 'x265-params': 'log-level=none'}
 CHANGING = {
@@ -31,30 +33,28 @@ CHANGING = {
 # Other words on the size: larger, cropped otherwise, back again.
 PARTS = {
     'larger.ts': [SMALL, LARGE],
-    'turned.ts': [LARGE, dict(width=64, height=96)],
-    'cropped.ts': [LARGE, dict(width=96, height=62)],
+    'turned.ts': [LARGE, dict(width=128, height=192)],
+    'cropped.ts': [LARGE, dict(width=192, height=126)],
     'back.ts': [LARGE, SMALL, LARGE],
 }
-
-
-def write_all(folder):
-    for name, options in CHANGING.items():
-        write_parts(folder / name, parts=[LARGE, SMALL], **options)
-        write_parts(folder / f'same_{name}', parts=[LARGE, LARGE], **options)
-    for name, parts in PARTS.items():
-        write_parts(folder / name, parts=parts, **H264)
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('sizes')
-    # In a new process: libvpx fails once decord has been loaded.
-    process = multiprocessing.get_context('spawn').Process(
-        target=write_all, args=(folder,)
-    )
-    process.start()
-    process.join()
-    assert process.exitcode == 0
+    files = {name: dict(H264, parts=parts) for name, parts in PARTS.items()}
+    for name, options in CHANGING.items():
+        files[name] = dict(options, parts=[LARGE, SMALL])
+        files[f'same_{name}'] = dict(options, parts=[LARGE, LARGE])
+    # In a process that does not load decord, since libvpx then fails.
+    spawn = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(1, spawn) as pool:
+        written = [
+            pool.submit(write_parts, folder / name, **options)
+            for name, options in files.items()
+        ]
+        for one in written:
+            one.result()
     return folder
 
 
