@@ -24,6 +24,7 @@ from vll_mmaction.datasets import (
     probe_worker,
 )
 from vll_mmaction.datasets.clip_geometry import _resize_by, needed_corner
+from vll_mmaction.datasets.frame_cache import FrameCache
 
 sys.path.append(str(Path(__file__).parents[2] / 'tools' / 'benchmarks'))
 from bench_common import encode_video  # noqa: E402
@@ -321,6 +322,11 @@ def test_chance_does_not_decide_what_is_read(folder, tmp_path):
     for _ in range(20):
         with pytest.raises(ValueError, match='bad.avi cannot be read by dec'):
             frames(tmp_path / 'bad.avi', [0, 1])
+    cache = FrameCache(str(tmp_path / 'cache'), 1)
+    args = np.array([0, 1]), NUM_FRAMES, np.copy, 'whole'
+    for _ in range(20):
+        with pytest.raises(ValueError, match='bad.avi cannot be read by dec'):
+            list(cache.frames(str(tmp_path / 'bad.avi'), *args))
     reasons = {
         str(probe_worker.probe(str(tmp_path / 'bad.avi'))) for _ in range(20)
     }

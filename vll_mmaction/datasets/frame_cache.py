@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 
-from .frame_source import read_frames
+from .frame_source import DecordFailure, read_frames
 
 FORMAT = 'vll_mmaction decoded frames'
 VERSION = 1
@@ -134,6 +134,8 @@ class FrameCache:
                     yield video_shape, image, True
             if writer is not None:
                 writer.finish()
+        except DecordFailure:
+            raise  # as without the cache
         except ValueError:
             # It may be a frame that nobody asked for.
             if rest:

@@ -13,6 +13,10 @@ import decord
 import numpy as np
 
 
+class DecordFailure(ValueError):
+    """decord failed, be it behind the frames that were wanted."""
+
+
 def read_frames(
     path: str, wanted: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
@@ -97,7 +101,7 @@ def _decord_frames(
     except (decord.DECORDLimitReachedError, StopIteration):
         pass  # there are fewer frames than packets
     except decord.DECORDError as error:
-        raise ValueError(
+        raise DecordFailure(
             f'{path} cannot be read by decord: {str(error)[:200]}'
         ) from error
     if number is not None:
