@@ -139,6 +139,21 @@ def test_ways_of_saving_memory_give_one_gradient(network):
         )
 
 
+def test_parts_of_a_training_step():
+    step = train_step.Step(
+        train_step.VARIANTS['fp32, channels_last_3d'],
+        32,
+        train_step.make_batch(1, 2),
+        torch.device('cpu'),
+    )
+    before = step.model.backbone.fc6.weight.detach().clone()
+    parts, whole = step.run(), step.run(apart=False)
+    assert tuple(parts) == train_step.PARTS and tuple(whole) == ('step',)
+    assert all(seconds > 0 for seconds in [*parts.values(), *whole.values()])
+    assert not torch.equal(before, step.model.backbone.fc6.weight)
+    assert step.host_waits() == 0  # there is no GPU to wait for
+
+
 @pytest.mark.skipif(
     not Path('/proc/self/clear_refs').exists(), reason='needs Linux'
 )
