@@ -113,7 +113,7 @@ def run(script: str, folder: Path, leave_out: tuple = ()) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     if done.returncode:
         raise CommandFailed(done.stdout[-3000:])
