@@ -94,7 +94,7 @@ def build(narrow: int) -> torch.nn.Module:
                 loss_cls=dict(type='VideoLevelLoss'),
             ),
             data_preprocessor=dict(
-                type='ActionDataPreprocessor',
+                type='ClipDataPreprocessor',
                 mean=[123.675, 116.28, 103.53],
                 std=[58.395, 57.12, 57.375],
                 format_shape='NCTHW',

@@ -1,6 +1,7 @@
 """Models: C3D-lite, the video-level loss, heads and recognizers."""
 
 from .c3d_lite import C3DLite
+from .clip_data_preprocessor import ClipDataPreprocessor
 from .clip_grouping import clip_groups
 from .losses import (
     ConsistentConstraintLoss,
@@ -19,6 +20,7 @@ from .video_level_recognizers import (
 
 __all__ = [
     'C3DLite',
+    'ClipDataPreprocessor',
     'ConsistentConstraintLoss',
     'MeanPredictionLoss',
     'VideoLevelHeadMixin',

@@ -23,27 +23,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-
-class LateDataPreprocessor(ActionDataPreprocessor):
-    """``ActionDataPreprocessor`` that leaves training clips as they come.
-
-    As floats all clips of a video would take four times the memory. The
-    recognizer hands them to ``preprocess`` part by part.
-    """
-
-    def forward(self, data: dict, training: bool = False) -> dict:
-        """Move a batch to the device; normalise it unless in training.
-
-        Args:
-            data (dict): ``inputs``, a list of tensors, and ``data_samples``.
-            training (bool): Defaults to False.
-
-        Returns:
-            dict: In training ``inputs`` is still the list, of its own dtype.
-        """
-        if training:
-            return self.cast_data(data)
-        return super().forward(data, training)
+from .clip_data_preprocessor import ClipDataPreprocessor, LateDataPreprocessor
 
 
 class VideoLevelRecognizerMixin:
@@ -62,7 +42,8 @@ class VideoLevelRecognizerMixin:
 
     Raises:
         TypeError: ``max_training_views`` is no int, or it is set with
-            another data preprocessor than ``ActionDataPreprocessor``.
+            another data preprocessor than ``ActionDataPreprocessor`` or
+            ``ClipDataPreprocessor``.
         ValueError: ``max_training_views`` is below 1, or the data
             preprocessor blends clips and the loss compares them.
     """
@@ -382,10 +363,11 @@ def _late(data_preprocessor: Optional[dict]) -> dict:
     config = dict(data_preprocessor or dict(type='ActionDataPreprocessor'))
     wanted = config['type']
     wanted = MODELS.get(wanted) if isinstance(wanted, str) else wanted
-    if wanted is not ActionDataPreprocessor:
+    if wanted not in (ActionDataPreprocessor, ClipDataPreprocessor):
         raise TypeError(
             'max_training_views normalises clips part by part, which it can '
-            "do with type='ActionDataPreprocessor' only, but got "
+            "do with type='ActionDataPreprocessor' or 'ClipDataPreprocessor' "
+            'only, but got '
             f'{config["type"]!r}'
         )
     return dict(config, type=LateDataPreprocessor)

@@ -14,7 +14,7 @@ model = dict(
     # The released code takes raw 0-255 input; normalised input is what
     # Kaiming initialisation is made for.
     data_preprocessor=dict(
-        type='ActionDataPreprocessor',
+        type='ClipDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         format_shape='NCTHW',
