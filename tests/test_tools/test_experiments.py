@@ -5,6 +5,7 @@ import fcntl
 import json
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -437,6 +438,24 @@ def test_missing_data_is_told(tools, tmp_path, monkeypatch, capsys):
     assert 'data/ucf101/ucf101_train_split_1_videos.txt' in output
     assert 'prepare.py' in output
     assert not tools.calls
+
+
+def test_data_are_made_once(tmp_path, monkeypatch):
+    """Two processes of the runner begin at the same time."""
+    made = tmp_path / 'made'
+    script = tmp_path / 'make.py'
+    script.write_text(
+        f"import time\ntime.sleep(0.3)\nopen({str(made)!r}, 'a').write('x')\n"
+    )
+    monkeypatch.setattr(
+        Run, 'missing_data', lambda run: [] if made.exists() else ['train.txt']
+    )
+    table = Table('small', 'Small', (), prepare=(str(script),))
+    run = Run(CLIP, 0, 1, tmp_path / 'out')
+    # A lock on an open file holds among threads as among processes.
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: cli._prepare(table, run), range(2)))
+    assert made.read_text() == 'x'
 
 
 def test_unknown_table(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """The command line: list, run, report."""
 
 import argparse
+import fcntl
 import signal
 import subprocess
 import sys
@@ -50,15 +51,23 @@ def list_tables(args) -> None:
         print()
 
 
+def _make_data(table: Table, run: Run) -> None:
+    """Make the data of a table, unless another process just does."""
+    run.out.mkdir(parents=True, exist_ok=True)
+    with open(run.out / '.making_data', 'w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if run.missing_data():
+            script, *rest = table.prepare
+            words = [sys.executable, str(ROOT / script), *rest]
+            if subprocess.run(words).returncode:
+                raise ExperimentError(f'{script} failed')
+
+
 def _prepare(table: Table, run: Run) -> None:
     """See that the data are there; make those that can be made."""
+    if run.missing_data() and table.prepare:
+        _make_data(table, run)
     missing = run.missing_data()
-    if missing and table.prepare:
-        script, *rest = table.prepare
-        words = [sys.executable, str(ROOT / script), *rest]
-        if subprocess.run(words).returncode:
-            raise ExperimentError(f'{script} failed')
-        missing = run.missing_data()
     if missing:
         raise ExperimentError(
             f'{", ".join(missing)} is missing: run this in the folder that '
