@@ -65,6 +65,14 @@ def provide_drn() -> None:
         sys.modules[module_name] = module
 
 
+def reads_weights_only() -> bool:
+    """Whether checkpoints are read without running what they say.
+
+    PyTorch before 2.6 cannot read MMEngine's in this way.
+    """
+    return Version(torch.__version__) >= Version('2.6')
+
+
 def allow_checkpoint_types() -> None:
     """Let ``torch.load`` read what MMEngine writes into a checkpoint.
 
@@ -73,7 +81,7 @@ def allow_checkpoint_types() -> None:
     message hub. Only these types are allowed; weights_only stays on. Nothing
     is done before 2.6, where the default is off.
     """
-    if Version(torch.__version__) < Version('2.6'):
+    if not reads_weights_only():
         return
     from numpy.core import multiarray
 

@@ -1,11 +1,15 @@
 """Shapes, initialisation and partial loading of C3D-lite."""
 
+import os
+import pickle
+
 import pytest
 import torch
 from mmaction.registry import MODELS
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import save_checkpoint
 
+from vll_mmaction.compat import reads_weights_only
 from vll_mmaction.models import C3DLite
 
 SMALL = dict(
@@ -158,6 +162,27 @@ def test_convolutions_of_a_checkpoint(tmp_path, source):
             assert value.shape != theirs[name].shape or not torch.equal(
                 value, theirs[name]
             )
+
+
+class Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.skipif(
+    not reads_weights_only(),
+    reason='torch.load runs what a checkpoint says',
+)
+def test_what_a_checkpoint_says_is_not_run(tmp_path):
+    marker, path = tmp_path / 'marker', str(tmp_path / 'crafted.pth')
+    torch.save(dict(state_dict=Payload(str(marker))), path)
+    model = C3DLite(**SMALL, pretrained_convs=path)
+    with pytest.raises(pickle.UnpicklingError):
+        model.init_weights()
+    assert not marker.exists()
 
 
 def test_convolutions_that_cannot_be_loaded(tmp_path):

@@ -11,6 +11,8 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..compat import reads_weights_only
+
 
 @MODELS.register_module()
 class C3DLite(BaseModule):
@@ -134,9 +136,9 @@ class C3DLite(BaseModule):
         # scratch.
         if not osp.isfile(path):
             raise FileNotFoundError(f'pretrained_convs: no file {path!r}')
-        # As MMEngine loads: from PyTorch 2.6 on weights_only=True is the
-        # default. Before 2.4 it could not read MMEngine's log history.
-        loaded = torch.load(path, map_location='cpu')
+        loaded = torch.load(
+            path, map_location='cpu', weights_only=reads_weights_only()
+        )
         if not isinstance(loaded, dict):
             raise ValueError(f'pretrained_convs: {path!r} is no checkpoint')
         loaded = loaded.get('state_dict', loaded)
