@@ -127,3 +127,28 @@ def write_parts(
                 packet.stream = stream
                 container.mux(packet)
     return str(path)
+
+
+def short_capture(num_frames):
+    """Stand in for a decoder that gives fewer frames than were counted.
+
+    Args:
+        num_frames (Callable[[str], int]): Frames that it gives of a file.
+
+    Returns:
+        type: To be put in place of ``cv2.VideoCapture``.
+    """
+    capture = cv2.VideoCapture
+
+    class Short:
+        def __init__(self, path, *args):
+            self.capture, self.left = capture(path, *args), num_frames(path)
+
+        def grab(self):
+            self.left -= 1
+            return self.left >= 0 and self.capture.grab()
+
+        def __getattr__(self, name):
+            return getattr(self.capture, name)
+
+    return Short

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from video_files import short_capture
 
 from vll_mmaction.datasets import (
     ClipBatch,
@@ -255,22 +256,7 @@ def test_a_disk_without_room(videos, cache, monkeypatch):
 def test_what_nobody_asks_for_may_be_bad(videos, cache, monkeypatch):
     plain, kept = dataset(videos), dataset(videos, cache, max_bad_videos=1)
     wanted = read(plain, [0, 1])
-    capture = cv2.VideoCapture
-
-    class Short:
-        """Gives 10 frames."""
-
-        def __init__(self, *args):
-            self.capture, self.left = capture(*args), 10
-
-        def grab(self):
-            self.left -= 1
-            return self.left >= 0 and self.capture.grab()
-
-        def __getattr__(self, name):
-            return getattr(self.capture, name)
-
-    monkeypatch.setattr(cv2, 'VideoCapture', Short)
+    monkeypatch.setattr(cv2, 'VideoCapture', short_capture(lambda path: 10))
     assert torch.equal(read(kept, [0, 1]), wanted)
     assert not files(cache) and not files(cache, frame_cache.UNFINISHED)
     kept.test_mode = True

@@ -14,6 +14,7 @@ import pytest
 import torch
 from mmaction.registry import DATASETS, TRANSFORMS
 from torch.utils.data import DataLoader
+from video_files import short_capture
 
 from vll_mmaction.datasets import (
     ClipBatch,
@@ -359,21 +360,8 @@ def test_counts_agree_on_truncated_files(folder, tmp_path):
 def test_too_few_frames_replace_the_video_in_training(folder, monkeypatch):
     names = ['xvid.avi', 'h264.mp4']
     train = dataset(folder, ours([CROP]), names, max_bad_videos=1)
-    grab = cv2.VideoCapture
-
-    class Short:
-        def __init__(self, path, *args):
-            self.capture = grab(path, *args)
-            self.left = 20 if path.endswith('xvid.avi') else 1000
-
-        def grab(self):
-            self.left -= 1
-            return self.left >= 0 and self.capture.grab()
-
-        def __getattr__(self, name):
-            return getattr(self.capture, name)
-
-    monkeypatch.setattr(cv2, 'VideoCapture', Short)
+    short = short_capture(lambda path: 20 if 'xvid' in path else NUM_FRAMES)
+    monkeypatch.setattr(cv2, 'VideoCapture', short)
     samples = read(train, range(5))
     for sample in samples:
         assert sample['data_samples'].filename.endswith('h264.mp4')

@@ -43,7 +43,6 @@ def probe(path: str) -> dict:
         return {'reason': 'the file is empty'}
     if start.startswith(PLAYLISTS):
         return {'reason': 'it is a list of other files, not a video'}
-    import cv2
     import decord
 
     # Run as a script, the folder of this file is where modules are found.
@@ -52,7 +51,6 @@ def probe(path: str) -> dict:
     else:
         from stream_sizes import stream_sizes  # type: ignore[no-redef]
 
-    frames = 0
     try:
         # The container's header may lie; decord counts what it demuxes.
         reader = decord.VideoReader(path, num_threads=1)
@@ -60,9 +58,7 @@ def probe(path: str) -> dict:
         if frames and not _first_frame_decodes(path):
             reader[0]
     except Exception as error:
-        # Where a later packet is damaged, decord fails here or not, by chance.
-        if not frames or not cv2.VideoCapture(path, cv2.CAP_FFMPEG).grab():
-            return {'reason': f'cannot be decoded: {_cause(error)}'}
+        return {'reason': f'cannot be decoded: {_cause(error)}'}
     if not frames:
         return {'reason': 'it has no frames'}
     sizes = stream_sizes(path)
