@@ -93,9 +93,9 @@ def opened(monkeypatch):
     paths = []
     read_frames = frame_cache.read_frames
 
-    def spy(path, wanted):
+    def spy(path, *args):
         paths.append(os.path.basename(path))
-        return read_frames(path, wanted)
+        return read_frames(path, *args)
 
     monkeypatch.setattr(frame_cache, 'read_frames', spy)
     return paths

@@ -93,14 +93,16 @@ def test_seeking(tmp_path):
     path = common.encode_video(
         str(tmp_path / 'a.mkv'),
         'libx264',
-        60,
+        240,
         (96, 64),
-        key_frame_every=8,
+        key_frame_every=12,
         b_frames=2,
         variable_rate=True,
     )
-    found = seeking.measure(path, 5)
+    found, search = seeking.measure(path, 5)
     assert found['reading on'][0] == found['decord seeks'][0] == 0
+    assert found['proved seeks'][0] == 0
+    assert search > 1
     # OpenCV takes all frames to be equally long.
     assert 1 <= found['OpenCV seeks'][0] <= 5
     assert all(seconds > 0 for _, seconds in found.values())

@@ -91,6 +91,8 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
     ours = VideoClipDataset(ann_file, OURS)
     kept = dict(READ, cache=dict(folder=cache, max_gb=1))
     cached = VideoClipDataset(ann_file, [OURS[0], SAMPLE, kept, *PACK])
+    seeks = dict(READ, seek=True)
+    sought = VideoClipDataset(ann_file, [OURS[0], SAMPLE, seeks, *PACK])
     decord = VideoClipDataset(ann_file, STOCK)
     stock = Compose(STOCK)
     clips = range(len(ours))
@@ -154,6 +156,9 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
         'ours, cache, later epochs': lambda: read(cached, clips),
         'ours, a clip at a time': lambda: [
             read(ours, [clip]) for clip in clips
+        ],
+        'ours, a clip at a time, seek=True': lambda: [
+            read(sought, [clip]) for clip in clips
         ],
         'ours, a clip at a time, cache, later epochs': lambda: [
             read(cached, [clip]) for clip in clips

@@ -7,7 +7,9 @@ wrong after a seek, and the processor time of a clip
 
 - OpenCV seeks: opened, sought by ``CAP_PROP_POS_FRAMES``, read;
 - decord seeks: what MMAction2's ``DecordInit`` and ``DecordDecode`` do;
-- reading on: all frames before the clip are decoded, as ReadVideoClips does.
+- reading on: all frames before the clip are decoded, as ReadVideoClips does;
+- proved seeks: as ``ReadVideoClips(seek=True)`` does. The search for places,
+  once a video, is given in decodings of all its frames.
 
 Needs PyAV, which encodes the videos.
 
@@ -25,6 +27,9 @@ import cv2
 import decord
 import numpy as np
 from bench_common import encode_video, machine, markdown
+
+from vll_mmaction.datasets.frame_source import read_frames
+from vll_mmaction.datasets.seek_points import SeekPoint, find_seek_points
 
 CLIP_LEN = 16
 B_FRAMES = dict(b_frames=2)
@@ -58,36 +63,41 @@ def read(capture: cv2.VideoCapture, number: int) -> list[np.ndarray]:
     return frames
 
 
-def opencv_seeks(path: str, start: int) -> list[np.ndarray]:
+def opencv_seeks(path: str, start: int, _: list[SeekPoint]) -> list:
     """A clip, BGR."""
     capture = opened(path)
     capture.set(cv2.CAP_PROP_POS_FRAMES, start)
     return read(capture, CLIP_LEN)
 
 
-def decord_seeks(path: str, start: int) -> list[np.ndarray]:
+def decord_seeks(path: str, start: int, _: list[SeekPoint]) -> list:
     """A clip, BGR."""
     reader = decord.VideoReader(path, num_threads=1)
     batch = reader.get_batch(range(start, start + CLIP_LEN))
     return list(batch.asnumpy()[..., ::-1])
 
 
-def reading_on(path: str, start: int) -> list[np.ndarray]:
+def reading_on(path: str, start: int, _: list[SeekPoint]) -> list:
     """A clip, BGR."""
-    capture = opened(path)
-    for _ in range(start):
-        capture.grab()
-    return read(capture, CLIP_LEN)
+    wanted = np.arange(start, start + CLIP_LEN)
+    return [frame.copy() for _, frame in read_frames(path, wanted)]
+
+
+def proved_seeks(path: str, start: int, points: list[SeekPoint]) -> list:
+    """A clip, BGR."""
+    wanted = np.arange(start, start + CLIP_LEN)
+    return [frame.copy() for _, frame in read_frames(path, wanted, points)]
 
 
 WAYS = {
     'OpenCV seeks': opencv_seeks,
     'decord seeks': decord_seeks,
     'reading on': reading_on,
+    'proved seeks': proved_seeks,
 }
 
 
-def measure(path: str, clips: int) -> dict[str, tuple[int, float]]:
+def measure(path: str, clips: int) -> tuple[dict, float]:
     """Try all ways on clips spread over a video.
 
     Args:
@@ -95,24 +105,31 @@ def measure(path: str, clips: int) -> dict[str, tuple[int, float]]:
         clips (int): Number of clips.
 
     Returns:
-        dict[str, tuple[int, float]]: Clips that are wrong, and mean seconds
-        of the processor a clip.
+        tuple[dict[str, tuple[int, float]], float]: Of each way, clips that
+        are wrong and mean seconds of the processor a clip; and the time of
+        the search for places as a multiple of that of a decoding.
     """
+    began = time.process_time()
     frames = read(opened(path), 10**6)
+    decoding = time.process_time() - began
+    began = time.process_time()
+    points = find_seek_points(path)
+    search = time.process_time() - began
     starts = np.linspace(0, len(frames) - CLIP_LEN, clips).astype(int).tolist()
     wrong, taken = dict.fromkeys(WAYS, 0), dict.fromkeys(WAYS, 0.0)
     for start in starts:
         wanted = np.stack(frames[start : start + CLIP_LEN])
         for name, way in WAYS.items():
             began = time.process_time()
-            clip = way(path, start)
+            clip = way(path, start, points)
             taken[name] += time.process_time() - began
             wrong[name] += not np.array_equal(np.stack(clip), wanted)
-    return {name: (wrong[name], taken[name] / clips) for name in WAYS}
+    found = {name: (wrong[name], taken[name] / clips) for name in WAYS}
+    return found, search / decoding
 
 
 def table(num_frames: int, clips: int) -> list[list]:
-    """Rows: a kind of video, wrong clips and ms of each way."""
+    """Rows: a kind of video, wrong clips and ms of each way, the search."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, (ending, every, options)) in enumerate(
@@ -124,12 +141,12 @@ def table(num_frames: int, clips: int) -> list[list]:
                 key_frame_every=every,
                 **options,
             )
-            found = measure(path, clips)
+            found, search = measure(path, clips)
             cells = [
                 f'{1e3 * seconds:.1f} ({wrong})'
                 for wrong, seconds in found.values()
             ]
-            rows.append([name, *cells])
+            rows.append([name, *cells, f'{search:.1f}'])
     return rows
 
 
@@ -144,9 +161,9 @@ def main() -> None:
     print(
         f'Videos of 320x240, {num_frames} frames, key frames every 12 unless '
         f'said; ms a clip of {CLIP_LEN} frames, and in brackets how many of '
-        f'{clips} clips are wrong\n'
+        f'{clips} clips are wrong; the search in decodings\n'
     )
-    print(markdown(['video', *WAYS], table(num_frames, clips)))
+    print(markdown(['video', *WAYS, 'search'], table(num_frames, clips)))
 
 
 if __name__ == '__main__':

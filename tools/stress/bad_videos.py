@@ -50,6 +50,15 @@ SOURCES = {
     # Of odd width PyAV makes other pixels each time.
     'odd.avi': dict(size=(92, 65), b_frames=2),
     'mjpeg.avi': None,
+    # Long enough to be sought.
+    'long_b.avi': dict(b_frames=2, key_frame_every=12, num_frames=300),
+    'long.mp4': dict(
+        codec='libx264',
+        b_frames=2,
+        variable_rate=True,
+        key_frame_every=12,
+        num_frames=300,
+    ),
 }
 
 
@@ -290,13 +299,13 @@ def decoded_by_decord(folder: str, name: str) -> list[int]:
     return frames
 
 
-def pipeline(**sampling) -> list[dict]:
+def pipeline(seek: bool = False, **sampling) -> list[dict]:
     """Transforms of training and testing, without resizing and draws."""
     crop = dict(type='CenterCrop', crop_size=CROP)
     return [
         dict(type='VideoReaderInit'),
         dict(type='SampleVideoClips', clip_len=CLIP_LEN, **sampling),
-        dict(type='ReadVideoClips', transforms=[crop]),
+        dict(type='ReadVideoClips', transforms=[crop], seek=seek),
         dict(type='FormatShape', input_format='NCTHW'),
         dict(
             type='PackActionInputs',
@@ -305,7 +314,7 @@ def pipeline(**sampling) -> list[dict]:
     ]
 
 
-def _data(folder: str, name: str, kind: str, **sampling):
+def _data(folder: str, name: str, kind: str, **options):
     from mmaction.registry import DATASETS
     from mmengine.registry import init_default_scope
 
@@ -316,16 +325,16 @@ def _data(folder: str, name: str, kind: str, **sampling):
     ann_file = f'{folder}/{os.getpid()}.txt'
     Path(ann_file).write_text(f'{name} 0\n')
     # Serializing would collect garbage for each file, which takes long.
-    options = dict(test_mode=True, serialize_data=False)
+    more = dict(test_mode=True, serialize_data=False)
     if kind == 'VideoClipDataset':
-        options.update(frame_index=f'{folder}/frame_index.jsonl')
+        more.update(frame_index=f'{folder}/frame_index.jsonl')
     return DATASETS.build(
         dict(
             type=f'mmaction.{kind}',
             ann_file=ann_file,
             data_prefix=dict(video=folder),
-            pipeline=pipeline(**sampling),
-            **options,
+            pipeline=pipeline(**options),
+            **more,
         )
     )
 
@@ -348,22 +357,42 @@ def clip_hashes(inputs, frame_inds) -> list[list[int]]:
     ]
 
 
-def read_for_training(folder: str, name: str, **sampling) -> list[list[int]]:
-    """All clips that training may ask for, in one batch."""
+def read_for_training(
+    folder: str, name: str, alone: bool = False, **options
+) -> list[list[int]]:
+    """All clips that training may ask for.
+
+    Args:
+        folder (str): Where the file is.
+        name (str): Its name.
+        alone (bool): Whether each clip is read on its own, rather than all in
+            one batch.
+        options: Of :func:`pipeline`.
+
+    Returns:
+        list[list[int]]: See :func:`clip_hashes`.
+    """
     from vll_mmaction.datasets import ClipBatch
 
-    data = _data(folder, name, 'VideoClipDataset', **sampling)
+    data = _data(folder, name, 'VideoClipDataset', **options)
+    clips = range(len(data))
     found = []
-    for sample in data.__getitems__(ClipBatch(range(len(data)), (0, 0))):
-        meta = sample['data_samples']
-        assert meta.filename == f'{folder}/{name}'
-        found += clip_hashes(sample['inputs'], meta.frame_inds)
+    for batch in [[clip] for clip in clips] if alone else [clips]:
+        for sample in data.__getitems__(ClipBatch(batch, (0, 0))):
+            meta = sample['data_samples']
+            assert meta.filename == f'{folder}/{name}'
+            found += clip_hashes(sample['inputs'], meta.frame_inds)
     return found
 
 
 def read_some_clips(folder: str, name: str) -> list[list[int]]:
-    """One clip on its own, from anywhere: clip-level training."""
+    """One clip from anywhere: clip-level training."""
     return read_for_training(folder, name, max_clips=1, keep='random')
+
+
+def seek_each_clip(folder: str, name: str) -> list[list[int]]:
+    """Each clip on its own, sought where that is cheaper."""
+    return read_for_training(folder, name, alone=True, seek=True)
 
 
 def read_for_testing(folder: str, name: str) -> list[list[int]]:
@@ -376,6 +405,7 @@ def read_for_testing(folder: str, name: str) -> list[list[int]]:
 READERS = {
     'training, all clips': read_for_training,
     'training, one clip': read_some_clips,
+    'training, each clip sought': seek_each_clip,
     'testing': read_for_testing,
 }
 DECODERS = dict(OpenCV=decoded_by_opencv, decord=decoded_by_decord)
@@ -637,11 +667,13 @@ def run(folder: Path, args: argparse.Namespace) -> bool:
         [f'{videos}/{name}' for name in names],
         f'{videos}/frame_index.jsonl',
         videos,
+        seek=True,
     )
     entries = {name: index[f'{videos}/{name}'] for name in names}
     reasons = collections.Counter(
         entry.reason.partition(':')[0] or 'taken' for entry in entries.values()
     )
+    sought = sum(bool(entry.seek_points) for entry in entries.values())
     references = References(videos)
     taken = [name for name in names if entries[name].frames]
     references.decode('OpenCV', taken)
@@ -663,6 +695,7 @@ def run(folder: Path, args: argparse.Namespace) -> bool:
     print(f'\n{len(names)} files, seed {args.seed}. {machine()}\n')
     rows = sorted(reasons.items(), key=lambda item: -item[1])
     print(markdown(['index', 'files'], rows) + '\n')
+    print(f'{sought} of the files taken can be sought.\n')
     columns = ['tried', *OUTCOMES, *LOSSES]
     rows = [
         [reader, sum(kinds.values()), *(kinds[x] for x in columns[1:])]

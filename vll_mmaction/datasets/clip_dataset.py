@@ -75,12 +75,16 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         videos = [info['filename'] for info in self.data_list]
         if self.frame_index:
             FrameIndex(path, root).check_videos(videos)
-        index = load_or_build(videos, path, root, self._other_counter())
+        seek = any(getattr(t, 'seek', 0) for t in self.pipeline.transforms)
+        index = load_or_build(videos, path, root, self._other_counter(), seek)
         usable, bad = [], []
         for info in self.data_list:
             entry = index[info['filename']]
             if entry.frames:
-                usable.append(dict(info, total_frames=entry.frames))
+                info = dict(info, total_frames=entry.frames)
+                if seek:
+                    info['seek_points'] = entry.seek_points or []
+                usable.append(info)
             else:
                 bad.append(
                     f'{self.ann_file}, line {info["line"]}: '

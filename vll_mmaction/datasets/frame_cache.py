@@ -13,7 +13,7 @@ import logging
 import os
 import os.path as osp
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Callable, Optional
 
@@ -22,6 +22,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from .frame_source import DecordFailure, read_frames
+from .seek_points import SeekPoint
 
 FORMAT = 'vll_mmaction decoded frames'
 VERSION = 1
@@ -69,6 +70,7 @@ class FrameCache:
         num_frames: int,
         resize: Callable[[np.ndarray], np.ndarray],
         settings: str,
+        seek_points: Sequence[SeekPoint] = (),
     ) -> Iterator[tuple[tuple[int, ...], np.ndarray, bool]]:
         """Frames of a video, from the cache, which is filled on the way.
 
@@ -79,6 +81,8 @@ class FrameCache:
             num_frames (int): Number of frames of the video.
             resize (Callable): What is done to a frame before it is kept.
             settings (str): Tells this ``resize`` from others.
+            seek_points (Sequence[SeekPoint]): See :func:`read_frames`, for
+                videos that are not kept.
 
         Yields:
             tuple: (height, width) of the video, a wanted frame as (H, W, 3)
@@ -103,7 +107,7 @@ class FrameCache:
                 file, key, path, rest, num_frames, resize
             )
         if rest:
-            for _, frame in read_frames(path, np.asarray(rest)):
+            for _, frame in read_frames(path, np.asarray(rest), seek_points):
                 yield frame.shape[:2], frame, False
 
     def _keep(

@@ -1,7 +1,8 @@
 """The frame index: how many frames each video has, counted once.
 
 A text file (JSON lines) beside the videos holds, for each, its path, size,
-modification time and number of frames, or the reason why it cannot be used.
+modification time and number of frames, or the reason why it cannot be used;
+and, where a reader asked for them, the places from which reading may begin.
 Videos that changed are counted again. Counting runs in subprocesses with a
 time limit, since decoders crash and hang on bad files. A second file beside
 it, ``<index>.bad.txt``, lists the unusable videos for people to read.
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Callable, Optional
 
 from mmengine.logging import print_log
@@ -32,10 +34,14 @@ from rich.progress import (
 )
 from torch.utils.data import get_worker_info
 
+from .seek_points import SeekPoint
+
 FORMAT = 'vll_mmaction frame index'
 VERSION = 1
 INDEX_NAME = 'frame_index.jsonl'
 SECONDS_A_VIDEO = 60
+# Added where places to begin reading are looked for.
+SECONDS_TO_SEEK = 600
 SAVE_EVERY_SECONDS = 30
 # An index that has not been written for so long is complete.
 QUIET_SECONDS = 2 * (SECONDS_A_VIDEO + SAVE_EVERY_SECONDS)
@@ -51,11 +57,23 @@ class VideoEntry:
             the file when it was counted; (-1, -1) if it could not be read.
         frames (int): Number of frames, 0 if the video cannot be used.
         reason (str): Why it cannot be used, '' if it can.
+        seek_points (list[SeekPoint], optional): Places from which reading may
+            begin. None if nobody has looked for them.
     """
 
     stamp: tuple[int, int]
     frames: int = 0
     reason: str = ''
+    seek_points: Optional[list[SeekPoint]] = None
+
+
+def _entry(stamp: tuple[int, int], answer: dict) -> VideoEntry:
+    """An entry from the answer of a subprocess."""
+    entry = VideoEntry(stamp, **answer)
+    if entry.seek_points is None:
+        return entry
+    points = [SeekPoint(*point) for point in entry.seek_points]
+    return replace(entry, seek_points=points)
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -97,13 +115,16 @@ class FrameIndex:
         path (str): The index file. Read if it exists.
         root (str): Folder to which the paths in the file are relative, so
             that an index moves with its videos. '' for absolute paths.
+        seek (bool): Whether places to begin reading are wanted, too. Defaults
+            to False.
 
     Raises:
         ValueError: ``path`` holds something else than a frame index.
     """
 
-    def __init__(self, path: str, root: str = '') -> None:
+    def __init__(self, path: str, root: str = '', seek: bool = False) -> None:
         self.path = path
+        self.seek = seek
         self._prefix = osp.join(root, '') if root else ''
         self._entries: dict[str, VideoEntry] = {}
         if osp.exists(path):
@@ -121,9 +142,10 @@ class FrameIndex:
                 known = header['format'] == FORMAT
                 if known and header['version'] == VERSION:
                     for line in file:
-                        key, size, mtime, frames, reason = json.loads(line)
-                        self._entries[key] = VideoEntry(
-                            (size, mtime), frames, reason
+                        key, size, mtime, *found = json.loads(line)
+                        names = ('frames', 'reason', 'seek_points')
+                        self._entries[key] = _entry(
+                            (size, mtime), dict(zip(names, found))
                         )
         except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise ValueError(
@@ -179,6 +201,8 @@ class FrameIndex:
         rows = [json.dumps(dict(format=FORMAT, version=VERSION))]
         for key, entry in sorted(self._entries.items()):
             row = [key, *entry.stamp, entry.frames, entry.reason]
+            if entry.seek_points is not None:
+                row.append(entry.seek_points)
             rows.append(json.dumps(row))
         _write(self.path, rows)
         self.save_report()
@@ -201,7 +225,9 @@ class FrameIndex:
             os.remove(self.report)
 
     def missing(self, videos: Sequence[str]) -> list[str]:
-        """Videos that are not in the index or changed since.
+        """Videos that are not in the index, or changed since.
+
+        Also those of which places to begin reading are wanted but not known.
 
         Args:
             videos (Sequence[str]): Paths of videos.
@@ -209,11 +235,14 @@ class FrameIndex:
         Returns:
             list[str]: Those to be counted, each once, in order.
         """
-        return [
-            video
-            for video in dict.fromkeys(videos)
-            if video not in self or self[video].stamp != _stamp(video)
-        ]
+        return [v for v in dict.fromkeys(videos) if not self._knows(v)]
+
+    def _knows(self, video: str) -> bool:
+        if video not in self:
+            return False
+        entry = self[video]
+        unsought = self.seek and entry.frames and entry.seek_points is None
+        return not unsought and entry.stamp == _stamp(video)
 
     def update(
         self, videos: Sequence[str], count: Optional[Callable] = None
@@ -231,9 +260,11 @@ class FrameIndex:
         todo = self.missing(videos)
         if not todo:
             return
-        counted = (count or count_frames)(todo)
+        counted = (count or partial(count_frames, seek=self.seek))(todo)
+        places = ' and finding places to seek' if self.seek else ''
         print_log(
-            f'Counting the frames of {len(todo)} videos for {self.path}',
+            f'Counting the frames{places} of {len(todo)} videos for '
+            f'{self.path}',
             logger='current',
         )
         saved = time.monotonic()
@@ -294,11 +325,11 @@ class _Prober:
         assert self.process.stdin and self.process.stdout
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
 
-    def ask(self, video: str, seconds: float) -> None:
+    def ask(self, video: str, seconds: float, seek: bool = False) -> None:
         self.video = video
         self.deadline = time.monotonic() + seconds
         try:
-            self.stdin.write(json.dumps(video).encode() + b'\n')
+            self.stdin.write(json.dumps([video, seek]).encode() + b'\n')
             self.stdin.flush()
         except BrokenPipeError:
             pass  # it died before: its closed output says so
@@ -327,6 +358,7 @@ def count_frames(
     num_workers: Optional[int] = None,
     seconds: float = SECONDS_A_VIDEO,
     start_prober: Callable[[], _Prober] = _Prober,
+    seek: bool = False,
 ) -> Iterator[tuple[str, VideoEntry]]:
     """Count the frames of videos in subprocesses.
 
@@ -336,12 +368,16 @@ def count_frames(
             CPU core, at most 8.
         seconds (float): Time limit a video, in seconds.
         start_prober (Callable): Makes a subprocess.
+        seek (bool): Whether to look for places to begin reading, too, for
+            which more time is allowed.
 
     Yields:
         tuple[str, VideoEntry]: A video and what was found, as it is found.
     """
     if num_workers is None:
         num_workers = min(8, os.cpu_count() or 1)
+    if seek:
+        seconds += SECONDS_TO_SEEK
     todo = iter(videos)
     stamps: dict[str, tuple[int, int]] = {}
     with selectors.DefaultSelector() as waiting:
@@ -351,7 +387,7 @@ def count_frames(
             for video in todo:
                 stamps[video] = _stamp(video)
                 prober = prober or start_prober()
-                prober.ask(video, seconds)
+                prober.ask(video, seconds, seek)
                 waiting.register(prober.stdout, selectors.EVENT_READ, prober)
                 return
             if prober:
@@ -375,7 +411,7 @@ def count_frames(
                     video = prober.video
                     alive = prober.process.poll() is None
                     give(prober if alive else None)
-                    yield video, VideoEntry(stamps.pop(video), **answer)
+                    yield video, _entry(stamps.pop(video), answer)
         finally:
             for key in list(waiting.get_map().values()):
                 key.data.stop()
@@ -439,7 +475,8 @@ def count_by_transform(
             reason = '' if frames else 'it has no frames'
         except Exception as error:
             frames, reason = 0, f'{type(error).__name__}: {error}'[:200]
-        yield video, VideoEntry(_stamp(video), frames, reason)
+        # Such storage is not sought.
+        yield video, VideoEntry(_stamp(video), frames, reason, [])
 
 
 def default_index_path(video_root: str, ann_file: str) -> str:
@@ -472,6 +509,7 @@ def load_or_build(
     path: str,
     root: str = '',
     count: Optional[Callable] = None,
+    seek: bool = False,
 ) -> FrameIndex:
     """The frame index of videos, brought up to date.
 
@@ -484,6 +522,7 @@ def load_or_build(
         path (str): The index file.
         root (str): Folder to which the paths in the file are relative.
         count (Callable, optional): See :meth:`FrameIndex.update`.
+        seek (bool): Whether places to begin reading are wanted, too.
 
     Returns:
         FrameIndex: Holds every one of ``videos``.
@@ -492,7 +531,7 @@ def load_or_build(
         RuntimeError: Called in a data loader's worker, where every worker
             would count for itself.
     """
-    index = FrameIndex(path, root)
+    index = FrameIndex(path, root, seek)
     builds = get_worker_info() is None and not int(
         os.environ.get('LOCAL_RANK') or 0
     )
@@ -530,5 +569,5 @@ def load_or_build(
                 logger='current',
             )
         time.sleep(1)
-        index = FrameIndex(path, root)
+        index = FrameIndex(path, root, seek)
     return index

@@ -1,16 +1,20 @@
 """Frames of a video file, in order, decoded once.
 
 OpenCV reads on from the start and converts only the frames that are wanted.
-Where it is not exact, decord reads instead. Both give the same pixels. Nothing
-is sought: in a damaged file, and with decord in AVI with B-frames, frame n
-after a seek is another one than the n-th from the start.
+Where it is not exact, decord reads instead. Both give the same pixels. Only to
+places that were proved is sought: else frame n after a seek may be another one
+than the n-th from the start.
 """
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Optional
 
 import cv2
 import decord
 import numpy as np
+
+from .seek_points import SEEK_COST, SeekPoint, open_video, seek
 
 
 class DecordFailure(ValueError):
@@ -18,13 +22,16 @@ class DecordFailure(ValueError):
 
 
 def read_frames(
-    path: str, wanted: np.ndarray
+    path: str, wanted: np.ndarray, seek_points: Sequence[SeekPoint] = ()
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Decode frames of a video.
 
     Args:
         path (str): Video file.
         wanted (np.ndarray): (n,) int64 frame numbers, ascending, each once.
+        seek_points (Sequence[SeekPoint]): Where reading may begin, in order.
+            Sought if that is cheaper than reading on, and if it is still
+            right; the frames are the same.
 
     Yields:
         tuple[int, np.ndarray]: Frame number, and the frame as (H, W, 3)
@@ -34,17 +41,22 @@ def read_frames(
         ValueError: The file cannot be opened, or ends before the last wanted
             frame; the message names file and frame.
     """
-    capture = _open(path)
+    capture = open_video(path)
     try:
         if capture.get(cv2.CAP_PROP_FRAME_HEIGHT) % 2:
             # OpenCV then interpolates the colours in a way of its own.
             yield from _decord_frames(path, wanted)
             return
-        if capture.get(cv2.CAP_PROP_ORIENTATION_META):
-            # A phone's video: upright, as decord gives it.
-            capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         position, frame = 0, None
         for number in wanted.tolist():
+            point = _cheaper(seek_points, position, number)
+            if point:
+                if position:
+                    capture = open_video(path)
+                position = point.frame + 1
+                if not seek(capture, point):
+                    _warn_of_seek(path, point)
+                    capture, position, seek_points = open_video(path), 0, ()
             while position <= number:
                 if not capture.grab():
                     raise _too_short(path, number, position)
@@ -61,14 +73,35 @@ def read_frames(
         capture.release()
 
 
-def _open(path: str) -> cv2.VideoCapture:
-    # One thread: loaders run a worker a core already.
-    capture = cv2.VideoCapture(
-        path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
+def _cheaper(
+    seek_points: Sequence[SeekPoint], position: int, number: int
+) -> Optional[SeekPoint]:
+    """The last place up to a frame, if reading on there takes longer.
+
+    Args:
+        seek_points (Sequence[SeekPoint]): In order.
+        position (int): Number of the next frame to be decoded.
+        number (int): Number of the wanted frame.
+
+    Returns:
+        SeekPoint, optional: None if reading on is cheaper.
+    """
+    if number - position <= SEEK_COST:
+        return None
+    before = [point for point in seek_points if point.frame <= number]
+    if before and before[-1].frame - position > SEEK_COST:
+        return before[-1]
+    return None
+
+
+def _warn_of_seek(path: str, point: SeekPoint) -> None:
+    warnings.warn(
+        f'{path}: a seek does not land on frame {point.frame} as it did when '
+        'the frame index was made, perhaps with another OpenCV. Such videos '
+        'are read from the start, with the same frames, but slower; delete '
+        'the frame index to have the places found anew.',
+        stacklevel=2,
     )
-    if not capture.isOpened():
-        raise ValueError(f'{path} cannot be opened as a video')
-    return capture
 
 
 def _too_short(path: str, number: int, given: int) -> ValueError:

@@ -97,6 +97,7 @@ class ReadVideoClips(BaseTransform):
         - frame_inds
         - clip_len
         - num_clips
+        - seek_points (optional)
 
     Added Keys:
 
@@ -117,14 +118,22 @@ class ReadVideoClips(BaseTransform):
             epochs and runs: all frames of each video, resized if ``Resize``
             comes first, until it is full. The pixels are the same. Defaults
             to None: every video is decoded each time.
+        seek (bool): Whether to seek where that is cheaper than reading on,
+            to places of long videos with many key frames that are looked for
+            and proved when the frame index is made (:mod:`.seek_points`). For
+            clip-level training; where all clips are read there is nothing to
+            be saved. The pixels are the same. Only in ``VideoClipDataset``.
+            Defaults to False.
     """
 
     def __init__(
         self,
         transforms: Sequence[Union[dict, Callable]] = (),
         cache: Optional[dict] = None,
+        seek: bool = False,
     ) -> None:
         self.transforms = build_geometry(transforms)
+        self.seek = seek
         self.cache = None if cache is None else FrameCache(**cache)
 
     def transform(self, results: dict) -> dict:
@@ -181,8 +190,9 @@ class ReadVideoClips(BaseTransform):
     ) -> Iterator[tuple[tuple[int, ...], np.ndarray, bool]]:
         """Size of the video, a frame, and whether that is resized."""
         path = results['filename']
+        points = results.get('seek_points', ()) if self.seek else ()
         if self.cache is None:
-            for _, frame in read_frames(path, wanted):
+            for _, frame in read_frames(path, wanted, points):
                 yield frame.shape[:2], frame, False
             return
         # Later ones may draw. Without a Resize whole frames are kept.
@@ -197,7 +207,7 @@ class ReadVideoClips(BaseTransform):
 
         num_frames = int(results['total_frames'])
         for video_shape, frame, is_kept in self.cache.frames(
-            path, wanted, num_frames, resize, repr(first)
+            path, wanted, num_frames, resize, repr(first), points
         ):
             yield video_shape, frame, is_kept and bool(first)
 
@@ -225,8 +235,9 @@ class ReadVideoClips(BaseTransform):
         return geometries
 
     def __repr__(self) -> str:
-        cache = '' if self.cache is None else f', cache={self.cache}'
-        return f'{type(self).__name__}(transforms={self.transforms}{cache})'
+        more = '' if self.cache is None else f', cache={self.cache}'
+        more += ', seek=True' if self.seek else ''
+        return f'{type(self).__name__}(transforms={self.transforms}{more})'
 
 
 def _places(frame_inds: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
