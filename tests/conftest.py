@@ -22,3 +22,12 @@ hypothesis.settings.load_profile('tests')
 def seed():
     """Start every test from the same random state."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """A stand-in for a GPU, see ``emulated_cuda.py``."""
+    from emulated_cuda import EmulatedCuda
+
+    with EmulatedCuda(monkeypatch) as device:
+        yield device

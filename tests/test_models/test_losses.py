@@ -1,6 +1,5 @@
 """The losses against a plain double loop, their gradients and their errors."""
 
-import contextlib
 import itertools
 import math
 
@@ -309,25 +308,7 @@ def test_a_long_video():
 # --- the device is not waited for --------------------------------------------
 
 
-def test_no_value_is_asked_of_the_device(monkeypatch):
-    # Tensors on the meta device have no values: whatever would read one
-    # (item, nonzero, a boolean index, a copy to the CPU) raises.
-    monkeypatch.setattr(
-        torch, 'autocast', lambda *_, **__: contextlib.nullcontext()
-    )
-    logits = torch.empty(9, 5, device='meta', requires_grad=True)
-    for label in (
-        torch.empty(9, dtype=torch.int64, device='meta'),
-        torch.empty(9, 5, device='meta'),
-    ):
-        for options in OPTIONS:
-            out = video_level_loss(
-                logits,
-                label,
-                torch.tensor([4, 4, 2, 4, 2, 9, 9, 4, 1]),
-                ccl=ConsistentConstraintLoss(**options),
-            )
-            (out['loss_ce'] + out['loss_ccl']).backward()
+# Without a GPU: test_cuda_path.py.
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')

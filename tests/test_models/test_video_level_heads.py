@@ -1,6 +1,5 @@
 """The video-level twins of the stock heads."""
 
-import contextlib
 import pickle
 
 import pytest
@@ -223,18 +222,7 @@ def test_views_of_a_sample_share_label_and_video():
         head.loss_by_feat(torch.randn(7, 4), samples([1, 3], [8, 5]))
 
 
-def test_no_value_is_asked_of_the_device(monkeypatch):
-    monkeypatch.setattr(
-        torch, 'autocast', lambda *_, **__: contextlib.nullcontext()
-    )
-    head = build('VideoLevelI3DHead', loss_cls=dict(type='VideoLevelLoss'))
-    scores = torch.empty(3, 4, device='meta', requires_grad=True)
-    batch = [x.to('meta') for x in samples([1, 1, 2], [6, 6, 7])]
-    out = head.loss_by_feat(scores, batch)
-    assert {x.device.type for x in out.values()} == {'meta'}
-    (out['loss_ce'] + out['loss_ccl']).backward()
-
-
+# Without a GPU: test_cuda_path.py.
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')
 def test_cuda_does_not_synchronise():
     head = build('VideoLevelI3DHead', loss_cls=dict(type='VideoLevelLoss'))

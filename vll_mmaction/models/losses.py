@@ -379,7 +379,7 @@ def _check_batch(cls_score: Tensor, label: Tensor) -> Tensor:
             f'{label.dtype} of shape {tuple(label.shape)}'
         )
     if soft:
-        return label.to(cls_score.device, non_blocking=True)
+        return send_to(label, cls_score.device)
     # On a GPU the check would wait for it; there, cross_entropy asserts. A
     # compiled graph has no values to look at.
     if label.device.type == 'cpu' and not torch.compiler.is_compiling():
@@ -389,7 +389,7 @@ def _check_batch(cls_score: Tensor, label: Tensor) -> Tensor:
                     f'label {value} is out of range for {num_classes} '
                     f'classes: labels must be in 0...{num_classes - 1}'
                 )
-    return label.to(cls_score.device, torch.int64, non_blocking=True)
+    return send_to(label, cls_score.device, torch.int64)
 
 
 def _check_options(**options: Any) -> None:

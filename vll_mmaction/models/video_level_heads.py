@@ -101,7 +101,7 @@ class VideoLevelHeadMixin:
         """
         views = _views_a_sample(cls_scores, data_samples)
         labels = _stack_labels(data_samples)
-        labels = labels.to(cls_scores.device, non_blocking=True)
+        labels = send_to(labels, cls_scores.device)
         labels = labels.repeat_interleave(views, dim=0)
         self.training_scores = cls_scores.detach()
 

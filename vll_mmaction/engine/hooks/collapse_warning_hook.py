@@ -91,7 +91,7 @@ class CollapseWarningHook(Hook):
         shares = _class_shares(scores, data_batch['data_samples'])
         if self._previous is not None:
             same = (shares * self._previous).sum(dim=1)
-            self._same = self._same.to(same.device) + same
+            self._same = send_to(self._same, same.device) + same
             self._iters += 1
             self._steps += _makes_a_step(runner.optim_wrapper)
         self._previous = shares
