@@ -4,10 +4,14 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import Interval
+from torch.profiler import profile, record_function
 
 FOLDER = Path(__file__).parents[2] / 'tools' / 'benchmarks'
 sys.path.append(str(FOLDER))
@@ -154,6 +158,34 @@ def test_parts_of_a_training_step():
     assert all(seconds > 0 for seconds in [*parts.values(), *whole.values()])
     assert not torch.equal(before, step.model.backbone.fc6.weight)
     assert step.host_waits() == 0  # there is no GPU to wait for
+
+
+def test_waits_of_a_step_are_those_between_its_ends():
+    def event(name, start, end, device=DeviceType.CPU):
+        return SimpleNamespace(
+            name=name, time_range=Interval(start, end), device_type=device
+        )
+
+    events = [
+        event('cudaDeviceSynchronize', 0, 90),  # before the step
+        event(train_step.STEP, 100, 900),
+        event(train_step.STEP, 150, 5000, DeviceType.CUDA),
+        event('cudaMemcpyAsync', 110, 130),
+        event('cudaStreamSynchronize', 130, 135),
+        event('cudaLaunchKernel', 200, 300),
+        event('Memcpy HtoD', 120, 500, DeviceType.CUDA),
+        event('cudaDeviceSynchronize', 901, 4000),  # after it
+        event('cudaDeviceSynchronize', 4001, 4010),  # the profiler's
+    ]
+    seconds = train_step.host_wait_seconds(reversed(events))
+    assert seconds == pytest.approx(25e-6)
+
+
+def test_profiler_finds_the_step_once():
+    with profile() as found, record_function(train_step.STEP):
+        torch.ones(2).sum()
+    assert [e.name for e in found.events()].count(train_step.STEP) == 1
+    assert train_step.host_wait_seconds(found.events()) == 0
 
 
 @pytest.mark.skipif(

@@ -125,7 +125,8 @@ def step(model: torch.nn.Module, batch: dict, way: str, chunk: int) -> None:
 
     Args:
         model (nn.Module): See :func:`build`.
-        batch (dict): ``inputs``, a list of uint8 clips, ``data_samples``.
+        batch (dict): ``inputs``, a list of uint8 clips, ``data_samples``, on
+            the device of the model.
         way (str): See :func:`build`.
         chunk (int): Clips a chunk.
     """
@@ -136,10 +137,9 @@ def step(model: torch.nn.Module, batch: dict, way: str, chunk: int) -> None:
         (losses['loss_ce'] + losses['loss_ccl']).backward()
         return
     inputs, samples = batch['inputs'], batch['data_samples']
-    device = next(model.parameters()).device
 
     def score(start: int) -> torch.Tensor:
-        part = [x.to(device) for x in inputs[start : start + chunk]]
+        part = inputs[start : start + chunk]
         views, _ = model.data_preprocessor.preprocess(part, None)
         return model.cls_head(model.backbone(views.flatten(0, 1)))
 
@@ -224,8 +224,10 @@ def measure_memory(
     model = build(network, way, narrow, chunk).to(device)
     # What libraries set up at their first use is no matter of clips. It takes
     # two chunks: a single one is not recomputed.
-    step(model, make_batch(1, chunk + 1), way, chunk)
-    batch = make_batch(1, clips)
+    cast = model.data_preprocessor.cast_data
+    step(model, cast(make_batch(1, chunk + 1)), way, chunk)
+    # On the device before the step, so that they are not counted.
+    batch = cast(make_batch(1, clips))
     before = reset_peak()
     step(model, batch, way, chunk)
     mib = (peak() - before) / 2**20
@@ -252,7 +254,7 @@ def measure_time(
     models = {
         way: build(network, way, narrow, chunk).to(device) for way in ways
     }
-    batch = make_batch(1, clips)
+    batch = models['plain'].data_preprocessor.cast_data(make_batch(1, clips))
     taken = {way: [] for way in ways}
     for number in range(rounds + 1):
         for way, model in models.items():

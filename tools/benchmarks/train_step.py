@@ -23,6 +23,8 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
+from typing import Optional
 
 import cv2
 import input_path
@@ -37,7 +39,8 @@ from bench_common import (
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmaction.utils import register_all_modules
-from torch.profiler import profile
+from torch.autograd import DeviceType
+from torch.profiler import profile, record_function
 from torch.utils.flop_counter import FlopCounterMode
 
 import vll_mmaction  # noqa: F401  (before mmaction.models)
@@ -53,13 +56,16 @@ VARIANTS = {
     'bf16, channels_last_3d, compile': (torch.bfloat16, True, True, True),
 }
 PARTS = ('input', 'backbone', 'head and loss', 'backward', 'optimiser')
-# Calls of the CUDA runtime that hold up the process.
+# Calls of the CUDA runtime that hold up the process; the last one does where
+# the memory is not pinned.
 HOST_WAITS = (
     'cudaStreamSynchronize',
     'cudaDeviceSynchronize',
     'cudaEventSynchronize',
     'cudaMemcpy',
+    'cudaMemcpyAsync',
 )
+STEP = 'training step'  # what the profiler calls it
 SIZES = {
     False: dict(videos=4, clips=8, rounds=7, warmup=3, channels=1),
     # A narrow network, so that a CPU is through in a minute.
@@ -174,20 +180,21 @@ class Step:
             if apart:
                 times.append(self.wait())
 
-        batch = {k: list(v) for k, v in self.batch.items()}
-        data = model.data_preprocessor(batch, training=True)
-        done()
-        with cast:
-            views = data['inputs'].flatten(0, 1)
-            features = model.backbone(views)
+        with record_function(STEP):
+            batch = {k: list(v) for k, v in self.batch.items()}
+            data = model.data_preprocessor(batch, training=True)
             done()
-            losses = model.cls_head.loss(features, data['data_samples'])
-        loss = losses['loss_ce'] + losses['loss_ccl']
-        done()
-        loss.backward()
-        done()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+            with cast:
+                views = data['inputs'].flatten(0, 1)
+                features = model.backbone(views)
+                done()
+                losses = model.cls_head.loss(features, data['data_samples'])
+            loss = losses['loss_ce'] + losses['loss_ccl']
+            done()
+            loss.backward()
+            done()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
         times.append(self.wait())
         names = PARTS if apart else ('step',)
         return dict(zip(names, (b - a for a, b in zip(times, times[1:]))))
@@ -196,15 +203,45 @@ class Step:
         """Seconds that the calls of a step stand still for the GPU."""
         with profile() as found:  # of all that there is, CUDA's calls, too
             self.run(apart=False)
-        # The first and the last are the measurement's own.
-        waits = [e for e in found.events() if e.name in HOST_WAITS]
-        waits.sort(key=lambda event: event.time_range.start)
-        return sum(e.time_range.elapsed_us() for e in waits[1:-1]) / 1e6
+        return host_wait_seconds(found.events())
 
 
-def matmul_rate(dtype: torch.dtype, device: torch.device, size: int) -> float:
-    """Operations a second of a large matrix product: the practical peak."""
-    a = torch.randn(size, size, device=device).to(dtype)
+def host_wait_seconds(events: Iterable) -> float:
+    """Time of the calls in ``HOST_WAITS`` within the range ``STEP``.
+
+    Outside of it wait the measurement and, at its end, the profiler.
+
+    Args:
+        events (Iterable[FunctionEvent]): What the profiler found.
+
+    Returns:
+        float: Seconds.
+    """
+    events = [e for e in events if e.device_type == DeviceType.CPU]
+    (step,) = (e.time_range for e in events if e.name == STEP)
+    waits = [e.time_range for e in events if e.name in HOST_WAITS]
+    return (
+        sum(x.elapsed_us() for x in waits if step.start <= x.start < step.end)
+        / 1e6
+    )
+
+
+def matmul_rate(
+    dtype: Optional[torch.dtype], tf32: bool, device: torch.device, size: int
+) -> float:
+    """Operations a second of a large matrix product: the practical peak.
+
+    Args:
+        dtype (torch.dtype, optional): Type of the matrices, None is float32.
+        tf32 (bool): Whether float32 may be rounded to TF32.
+        device (torch.device): Where it runs.
+        size (int): Rows and columns.
+
+    Returns:
+        float: The median of five.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    a = torch.randn(size, size, device=device, dtype=dtype)
     seconds = []
     for _ in range(5):
         if device.type == 'cuda':
@@ -263,15 +300,18 @@ def main() -> None:
     with counter:
         Step(VARIANTS['fp32'], size['channels'], batch, device).run()
     flops = counter.get_total_flops()
+    variants = {
+        name: options
+        for name, options in VARIANTS.items()
+        if cuda or options[:2] != (None, True)  # TF32 is CUDA's
+    }
     peak = {
-        dtype: matmul_rate(dtype, device, 8192 if cuda else 512)
-        for dtype in (torch.float32, torch.bfloat16)
+        precision: matmul_rate(*precision, device, 8192 if cuda else 512)
+        for precision in {options[:2] for options in variants.values()}
     }
 
     steps, whole, parts = {}, {}, {}
-    for variant, options in VARIANTS.items():
-        if options[1] and options[0] is None and not cuda:
-            continue  # TF32 is CUDA's
+    for variant, options in variants.items():
         steps[variant] = Step(options, size['channels'], batch, device)
         whole[variant], parts[variant] = [], []
     for number in range(size['warmup'] + size['rounds']):
@@ -289,8 +329,7 @@ def main() -> None:
     for variant, seconds in whole.items():
         median = statistics.median(seconds)
         rates[variant] = clips / median
-        dtype = VARIANTS[variant][0] or torch.float32
-        share = flops / median / peak[dtype]
+        share = flops / median / peak[variants[variant][:2]]
         speed = ratio(whole['fp32'], seconds)
         cells = f'{rates[variant]:.1f}', f'{speed:.2f}', f'{share:.2f}'
         rows.append((variant, *cells))
