@@ -1,6 +1,7 @@
 """Chunks, their gradient and their memory; clips and segments in 2D."""
 
 import copy
+import threading
 
 import numpy as np
 import pytest
@@ -388,6 +389,26 @@ def test_autocast(monkeypatch):
     assert_close(grads, expected, rtol=0, atol=0)
 
 
+def test_recomputation_in_another_thread():
+    # As on a GPU, whose backward pass has a thread of its own.
+    model = build(2, backbone=dict(norm=nn.BatchNorm3d)).train()
+    found = []
+    for thread in (True, False):
+        one = copy.deepcopy(model)
+        torch.manual_seed(1)
+        with torch.autocast('cpu', torch.bfloat16):
+            loss, _ = one.parse_losses(losses_of(one, batch()))
+        if thread:
+            backward = threading.Thread(target=loss.backward)
+            backward.start()
+            backward.join()
+        else:
+            loss.backward()
+        found.append({n: p.grad for n, p in one.named_parameters()})
+        found[-1].update(one.named_buffers())
+    assert_close(*found, rtol=0, atol=0)
+
+
 @pytest.fixture
 def gloo(tmp_path):
     torch.distributed.init_process_group(
@@ -397,15 +418,24 @@ def gloo(tmp_path):
     torch.distributed.destroy_process_group()
 
 
-def test_distributed_data_parallel(gloo):
+@pytest.mark.parametrize('accumulated', [1, 2])
+def test_distributed_data_parallel(gloo, accumulated):
     model = build(2, backbone=dict(norm=nn.BatchNorm3d, norm_eval=True))
     alone = copy.deepcopy(model)
     wrapped = MMDistributedDataParallel(model.train())
+    before = copy.deepcopy(model.state_dict())
     for one in (wrapped, alone.train()):
         torch.manual_seed(0)
-        wrapper = OptimWrapper(torch.optim.SGD(one.parameters(), lr=0.1))
-        one.train_step(batch(), wrapper)
+        wrapper = OptimWrapper(
+            torch.optim.SGD(one.parameters(), lr=0.1),
+            accumulative_counts=accumulated,
+        )
+        wrapper.initialize_count_status(one, 0, accumulated)
+        for step in range(accumulated):
+            one.train_step(batch(seed=step), wrapper)
     assert_close(model.state_dict(), alone.state_dict())
+    weight = 'backbone.conv.weight'
+    assert not torch.equal(model.state_dict()[weight], before[weight])
     assert len(wrapped.val_step(batch((1,)))) == 1
 
 
