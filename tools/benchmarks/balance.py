@@ -40,7 +40,7 @@ from vll_mmaction.datasets import ClipSampling, VideoGroupedSampler
 DATA = Path(__file__).parent / 'data'
 RANKS = (2, 4, 8, 64)
 VIDEOS_A_RANK = (1, 2, 4, 8)
-WINDOWS = (10, 50, 200, 1000)
+WINDOWS = (10, 50, 200, 500, 1000)
 
 
 def load(name: str, max_clips: Optional[int] = None) -> SimpleNamespace:

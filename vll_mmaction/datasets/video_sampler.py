@@ -74,7 +74,7 @@ class VideoGroupedSampler(Sampler):
             True.
         window (int): Steps within which videos are sorted by clip count. More
             steps balance better and mix less: videos of like length meet.
-            Defaults to 200.
+            Defaults to 500.
 
     Raises:
         TypeError: The dataset does not say which clips make a video.
@@ -86,7 +86,7 @@ class VideoGroupedSampler(Sampler):
         shuffle: bool = True,
         seed: Optional[int] = None,
         balance: bool = True,
-        window: int = 200,
+        window: int = 500,
     ) -> None:
         _check_positive_int('window', window)
         self.rank, self.world_size = get_dist_info()
