@@ -26,6 +26,8 @@ train_pipeline = [
             dict(type='Resize', scale=(-1, 128)),
             dict(type='RandomCrop', size=112),
         ],
+        # For clips of longer videos than UCF101's, which have one key frame.
+        seek=True,
     ),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
