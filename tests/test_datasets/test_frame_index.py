@@ -89,8 +89,8 @@ def test_a_truncated_video_has_the_frames_that_are_left(videos, tmp_path):
 class CrashOrHang(frame_index._Prober):
     """Stands in for a decoder that crashes or hangs on some files."""
 
-    def ask(self, video, *args):
-        super().ask(video, *args)
+    def ask(self, question, video, seconds):
+        super().ask(question, video, seconds)
         if os.path.basename(video) == 'crash':
             os.kill(self.process.pid, signal.SIGSEGV)
         if os.path.basename(video) == 'hang':

@@ -1,6 +1,8 @@
 """Where reading may begin: found, proved, and the same frames as without."""
 
+import os
 import shutil
+import signal
 import struct
 import sys
 from fractions import Fraction
@@ -18,7 +20,6 @@ from vll_mmaction.datasets import (
     VideoClipDataset,
     frame_index,
     frame_source,
-    probe_worker,
     seek_points,
 )
 from vll_mmaction.datasets.frame_index import FrameIndex, load_or_build
@@ -369,44 +370,92 @@ def test_an_index_without_places_is_completed(folder, tmp_path):
     assert index[other].seek_points is None
 
 
-def test_the_search_has_more_time(tmp_path, monkeypatch):
-    asked = []
-
-    class Prober(frame_index._Prober):
-        def ask(self, video, seconds, seek):
-            asked.append(seconds)
-            super().ask(video, seconds, seek)
-
-    video = write_video(str(tmp_path / 'video.avi'), 3)
-    for seek in (False, True):
-        ((_, entry),) = frame_index.count_frames(
-            [video], start_prober=Prober, seek=seek
-        )
-        assert entry.frames == 3
-    assert asked[1] - asked[0] > seek_points.SECONDS_TO_SEARCH
+def test_only_the_search_is_made_up_for(folder, tmp_path, monkeypatch):
+    video = str(folder / 'xvid.avi')
+    path = str(tmp_path / 'index')
+    load_or_build([video], path)
+    monkeypatch.setattr(frame_index, 'count_frames', None)
+    assert load_or_build([video], path, seek=True)[video].seek_points
 
 
-def test_probing_without_seeking_does_not_search(folder, monkeypatch):
-    monkeypatch.setattr(seek_points, 'find_seek_points', None)
-    assert probe_worker.probe(str(folder / 'xvid.avi')) == {
-        'frames': NUM_FRAMES
-    }
+class Crashing(frame_index._Prober):
+    """Stands in for a decoder that crashes in a search, or hangs."""
+
+    signal = signal.SIGSEGV
+
+    def ask(self, question, video, seconds):
+        super().ask(question, video, seconds)
+        if question == 'seek':
+            os.kill(self.process.pid, self.signal)
+
+
+class Hanging(Crashing):
+    signal = signal.SIGSTOP
+
+
+@pytest.mark.parametrize('prober', [Crashing, Hanging])
+def test_a_search_that_fails_costs_no_video(
+    folder, tmp_path, monkeypatch, prober
+):
+    videos = [str(folder / name) for name in ('xvid.avi', 'h264.mp4')]
+    path = str(tmp_path / 'index')
+    original = frame_index.find_places
+    monkeypatch.setattr(
+        frame_index,
+        'find_places',
+        lambda todo: original(todo, 1, 0.5, prober),
+    )
+    said = []
+    monkeypatch.setattr(
+        frame_index, 'print_log', lambda text, *_, **__: said.append(text)
+    )
+    index = load_or_build(videos, path, seek=True)
+    for video in videos:
+        assert index[video].frames == NUM_FRAMES
+        assert index[video].seek_points == []
+        assert any(f'{video} will not be sought: the' in x for x in said)
+    # It is not tried again.
+    assert FrameIndex(path, seek=True).missing(videos) == []
+
+
+def test_the_search_may_take_its_time():
+    assert frame_index.SECONDS_TO_SEEK > seek_points.SECONDS_TO_SEARCH
+
+
+def test_other_storage_is_not_sought(folder, tmp_path):
+    video = str(folder / 'xvid.avi')
+
+    class Storage:
+        counts_frames = True
+
+        def __call__(self, results):
+            return dict(results, total_frames=NUM_FRAMES)
+
+    data = dataset(folder, seek=True, first=Storage())
+    assert set(data.clip_counts) == {NUM_FRAMES // 8}
+    assert 'seek_points' not in data.get_data_info(0)
+    index = FrameIndex(data.frame_index, str(folder))
+    assert index[video].seek_points is None
 
 
 # --------------------------------------------------------------- the pipeline
 
 
-def dataset(folder, kind='VideoClipDataset', **reading):
+def dataset(folder, kind='VideoClipDataset', first=None, **reading):
     ann_file = folder / 'list.txt'
     ann_file.write_text(''.join(f'{name} 1\n' for name in VIDEOS))
     crop = dict(type='RandomCrop', size=40)
+    index = {}
+    if first:
+        index['frame_index'] = str(folder / 'other_index')
     return DATASETS.build(
         dict(
             type=f'mmaction.{kind}',
             ann_file=str(ann_file),
             data_prefix=dict(video=str(folder)),
+            **index,
             pipeline=[
-                dict(type='VideoReaderInit'),
+                first or dict(type='VideoReaderInit'),
                 dict(type='SampleVideoClips', clip_len=8),
                 dict(
                     type='ReadVideoClips',

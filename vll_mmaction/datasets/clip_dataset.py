@@ -75,8 +75,13 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         videos = [info['filename'] for info in self.data_list]
         if self.frame_index:
             FrameIndex(path, root).check_videos(videos)
-        seek = any(getattr(t, 'seek', 0) for t in self.pipeline.transforms)
-        index = load_or_build(videos, path, root, self._other_counter(), seek)
+        count = self._other_counter()
+        # Only local files are sought.
+        seek = count is None and any(
+            getattr(transform, 'seek', False)
+            for transform in self.pipeline.transforms
+        )
+        index = load_or_build(videos, path, root, count, seek)
         usable, bad = [], []
         for info in self.data_list:
             entry = index[info['filename']]

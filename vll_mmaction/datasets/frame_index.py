@@ -11,6 +11,7 @@ it, ``<index>.bad.txt``, lists the unusable videos for people to read.
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import os.path as osp
 import selectors
@@ -20,8 +21,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from mmengine.logging import print_log
 from rich.console import Console
@@ -40,7 +40,7 @@ FORMAT = 'vll_mmaction frame index'
 VERSION = 1
 INDEX_NAME = 'frame_index.jsonl'
 SECONDS_A_VIDEO = 60
-# Added where places to begin reading are looked for.
+# For the search of places to begin reading, which decodes the whole video.
 SECONDS_TO_SEEK = 600
 SAVE_EVERY_SECONDS = 30
 # An index that has not been written for so long is complete.
@@ -65,15 +65,6 @@ class VideoEntry:
     frames: int = 0
     reason: str = ''
     seek_points: Optional[list[SeekPoint]] = None
-
-
-def _entry(stamp: tuple[int, int], answer: dict) -> VideoEntry:
-    """An entry from the answer of a subprocess."""
-    entry = VideoEntry(stamp, **answer)
-    if entry.seek_points is None:
-        return entry
-    points = [SeekPoint(*point) for point in entry.seek_points]
-    return replace(entry, seek_points=points)
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -106,6 +97,15 @@ def _one_line(text: str) -> str:
         c if c.isprintable() else c.encode('unicode_escape').decode()
         for c in text
     )
+
+
+def _entry_of(
+    size: int, mtime: int, frames: int, reason: str, places: Any = None
+) -> VideoEntry:
+    """An entry from what its line holds, without the path."""
+    if places is not None:
+        places = [SeekPoint(*place) for place in places]
+    return VideoEntry((size, mtime), frames, reason, places)
 
 
 class FrameIndex:
@@ -142,11 +142,8 @@ class FrameIndex:
                 known = header['format'] == FORMAT
                 if known and header['version'] == VERSION:
                     for line in file:
-                        key, size, mtime, *found = json.loads(line)
-                        names = ('frames', 'reason', 'seek_points')
-                        self._entries[key] = _entry(
-                            (size, mtime), dict(zip(names, found))
-                        )
+                        key, *row = json.loads(line)
+                        self._entries[key] = _entry_of(*row)
         except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise ValueError(
                 f'{self.path} is not a frame index ({error}). Name another '
@@ -235,14 +232,18 @@ class FrameIndex:
         Returns:
             list[str]: Those to be counted, each once, in order.
         """
-        return [v for v in dict.fromkeys(videos) if not self._knows(v)]
+        return [
+            video
+            for video in dict.fromkeys(videos)
+            if self._not_counted(video) or self._not_searched(video)
+        ]
 
-    def _knows(self, video: str) -> bool:
-        if video not in self:
-            return False
+    def _not_counted(self, video: str) -> bool:
+        return video not in self or self[video].stamp != _stamp(video)
+
+    def _not_searched(self, video: str) -> bool:
         entry = self[video]
-        unsought = self.seek and entry.frames and entry.seek_points is None
-        return not unsought and entry.stamp == _stamp(video)
+        return self.seek and bool(entry.frames) and entry.seek_points is None
 
     def update(
         self, videos: Sequence[str], count: Optional[Callable] = None
@@ -257,18 +258,29 @@ class FrameIndex:
             count (Callable, optional): Counts them, as :func:`count_frames`,
                 which is the default.
         """
-        todo = self.missing(videos)
-        if not todo:
-            return
-        counted = (count or partial(count_frames, seek=self.seek))(todo)
-        places = ' and finding places to seek' if self.seek else ''
-        print_log(
-            f'Counting the frames{places} of {len(todo)} videos for '
-            f'{self.path}',
-            logger='current',
-        )
+        todo = [v for v in self.missing(videos) if self._not_counted(v)]
+        if todo:
+            self._take(
+                (count or count_frames)(todo),
+                len(todo),
+                f'Counting the frames of {len(todo)} videos',
+            )
+        todo = [v for v in self.missing(videos) if self._not_searched(v)]
+        if todo:
+            found = find_places(todo)
+            self._take(
+                ((v, replace(self[v], seek_points=p)) for v, p in found),
+                len(todo),
+                f'Looking for places to seek in {len(todo)} videos',
+            )
+
+    def _take(
+        self, entries: Iterator[tuple[str, VideoEntry]], total: int, what: str
+    ) -> None:
+        """Take in entries as they come, and save."""
+        print_log(f'{what} for {self.path}', logger='current')
         saved = time.monotonic()
-        for video, entry in _with_progress(counted, len(todo)):
+        for video, entry in _with_progress(entries, total, what):
             self._entries[self._key(video)] = entry
             if time.monotonic() - saved > SAVE_EVERY_SECONDS:
                 self.save()
@@ -282,11 +294,11 @@ class FrameIndex:
         return self._entries[self._key(video)]
 
 
-def _with_progress(items: Iterator, total: int) -> Iterator:
+def _with_progress(items: Iterator, total: int, what: str) -> Iterator:
     """Yield from items with a bar, or with log lines without a terminal."""
     console = Console(stderr=True)
     columns = (
-        TextColumn('counting frames'),
+        TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -305,7 +317,7 @@ def _with_progress(items: Iterator, total: int) -> Iterator:
             progress.advance(task)
             if not console.is_terminal and time.monotonic() - said > 10:
                 said = time.monotonic()
-                print_log(f'Counted {done} of {total}', logger='current')
+                print_log(f'{what}: {done} done', logger='current')
 
 
 class _Prober:
@@ -325,11 +337,11 @@ class _Prober:
         assert self.process.stdin and self.process.stdout
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
 
-    def ask(self, video: str, seconds: float, seek: bool = False) -> None:
+    def ask(self, question: str, video: str, seconds: float) -> None:
         self.video = video
         self.deadline = time.monotonic() + seconds
         try:
-            self.stdin.write(json.dumps([video, seek]).encode() + b'\n')
+            self.stdin.write(json.dumps([question, video]).encode() + b'\n')
             self.stdin.flush()
         except BrokenPipeError:
             pass  # it died before: its closed output says so
@@ -358,7 +370,6 @@ def count_frames(
     num_workers: Optional[int] = None,
     seconds: float = SECONDS_A_VIDEO,
     start_prober: Callable[[], _Prober] = _Prober,
-    seek: bool = False,
 ) -> Iterator[tuple[str, VideoEntry]]:
     """Count the frames of videos in subprocesses.
 
@@ -368,16 +379,55 @@ def count_frames(
             CPU core, at most 8.
         seconds (float): Time limit a video, in seconds.
         start_prober (Callable): Makes a subprocess.
-        seek (bool): Whether to look for places to begin reading, too, for
-            which more time is allowed.
 
     Yields:
         tuple[str, VideoEntry]: A video and what was found, as it is found.
     """
+    asked = _ask('count', videos, num_workers, seconds, start_prober)
+    for video, stamp, answer in asked:
+        yield video, VideoEntry(stamp, **answer)
+
+
+def find_places(
+    videos: Sequence[str],
+    num_workers: Optional[int] = None,
+    seconds: float = SECONDS_TO_SEEK,
+    start_prober: Callable[[], _Prober] = _Prober,
+) -> Iterator[tuple[str, list[SeekPoint]]]:
+    """Find places of videos from which reading may begin, in subprocesses.
+
+    Args:
+        videos (Sequence[str]): Paths of videos.
+        num_workers (int, optional): See :func:`count_frames`.
+        seconds (float): See :func:`count_frames`.
+        start_prober (Callable): See :func:`count_frames`.
+
+    Yields:
+        tuple[str, list[SeekPoint]]: A video and its places, as they are
+        found. No places where the decoder fails, which is logged.
+    """
+    asked = _ask('seek', videos, num_workers, seconds, start_prober)
+    for video, _, answer in asked:
+        if 'reason' in answer:
+            print_log(
+                f'{video} will not be sought: {answer["reason"]}',
+                'current',
+                level=logging.WARNING,
+            )
+        places = answer.get('seek_points', [])
+        yield video, [SeekPoint(*place) for place in places]
+
+
+def _ask(
+    question: str,
+    videos: Sequence[str],
+    num_workers: Optional[int],
+    seconds: float,
+    start_prober: Callable[[], _Prober],
+) -> Iterator[tuple[str, tuple[int, int], dict]]:
+    """Videos, their stamps before, and the answers of subprocesses."""
     if num_workers is None:
         num_workers = min(8, os.cpu_count() or 1)
-    if seek:
-        seconds += SECONDS_TO_SEEK
     todo = iter(videos)
     stamps: dict[str, tuple[int, int]] = {}
     with selectors.DefaultSelector() as waiting:
@@ -387,7 +437,7 @@ def count_frames(
             for video in todo:
                 stamps[video] = _stamp(video)
                 prober = prober or start_prober()
-                prober.ask(video, seconds, seek)
+                prober.ask(question, video, seconds)
                 waiting.register(prober.stdout, selectors.EVENT_READ, prober)
                 return
             if prober:
@@ -411,7 +461,7 @@ def count_frames(
                     video = prober.video
                     alive = prober.process.poll() is None
                     give(prober if alive else None)
-                    yield video, _entry(stamps.pop(video), answer)
+                    yield video, stamps.pop(video), answer
         finally:
             for key in list(waiting.get_map().values()):
                 key.data.stop()
@@ -443,7 +493,7 @@ class FrameCounter:
         if self._prober is None or self._owner != os.getpid():
             self._prober, self._owner = _Prober(), os.getpid()
         prober = self._prober
-        prober.ask(video, seconds)
+        prober.ask('count', video, seconds)
         with selectors.DefaultSelector() as waiting:
             waiting.register(prober.stdout, selectors.EVENT_READ)
             ready = waiting.select(timeout=seconds)
@@ -475,8 +525,7 @@ def count_by_transform(
             reason = '' if frames else 'it has no frames'
         except Exception as error:
             frames, reason = 0, f'{type(error).__name__}: {error}'[:200]
-        # Such storage is not sought.
-        yield video, VideoEntry(_stamp(video), frames, reason, [])
+        yield video, VideoEntry(_stamp(video), frames, reason)
 
 
 def default_index_path(video_root: str, ann_file: str) -> str:

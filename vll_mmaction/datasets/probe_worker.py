@@ -1,12 +1,12 @@
-"""Counts the frames of videos, one a line: the program behind the frame index.
+"""Looks into videos, one a line: the program behind the frame index.
 
 Run as a script of its own, not imported: a decoder that crashes or hangs on a
 bad file then takes this process with it and nothing else, and starting it
 needs neither torch nor MMAction2.
 
-Reads a JSON list ``[path, seek]`` a line from standard input, answers each
-with a JSON line ``{"frames": n}`` or ``{"reason": "..."}``. If ``seek`` is
-true, ``seek_points`` stands beside ``frames``.
+Reads a JSON list ``[question, path]`` a line from standard input and answers
+each with a JSON line: ``"count"`` with ``{"frames": n}`` or ``{"reason":
+"..."}``, ``"seek"`` with ``{"seek_points": [...]}``.
 """
 
 import json
@@ -19,16 +19,15 @@ import sys
 PLAYLISTS = (b'#EXTM3U', b'ffconcat', b'<?xml', b'<MPD')
 
 
-def probe(path: str, seek: bool = False) -> dict:
+def probe(path: str) -> dict:
     """Count the frames of one video and decode the first.
 
     Args:
         path (str): Path of the video file.
-        seek (bool): Whether to look for places to begin reading.
 
     Returns:
-        dict: ``frames`` (int, at least 1), and with ``seek`` the list
-        ``seek_points``; or ``reason`` (str) why the file cannot be used.
+        dict: ``frames`` (int, at least 1), or ``reason`` (str) why the file
+        cannot be used.
     """
     try:
         # A pipe or a device would be waited for.
@@ -49,10 +48,8 @@ def probe(path: str, seek: bool = False) -> dict:
 
     # Run as a script, the folder of this file is where modules are found.
     if __package__:
-        from .seek_points import find_seek_points
         from .stream_sizes import stream_sizes
     else:
-        from seek_points import find_seek_points  # type: ignore[no-redef]
         from stream_sizes import stream_sizes  # type: ignore[no-redef]
 
     try:
@@ -69,9 +66,26 @@ def probe(path: str, seek: bool = False) -> dict:
     if sizes:
         listed = ', then '.join(f'{w}x{h}' for w, h in sizes[:5])
         return {'reason': f'its frames change their size: {listed}'}
-    if seek:
-        return {'frames': frames, 'seek_points': find_seek_points(path)}
     return {'frames': frames}
+
+
+def search(path: str) -> dict:
+    """Find the places of a video from which reading may begin.
+
+    Args:
+        path (str): Path of a video file whose frames were counted.
+
+    Returns:
+        dict: ``seek_points``, a list.
+    """
+    if __package__:
+        from .seek_points import find_seek_points
+    else:
+        from seek_points import find_seek_points  # type: ignore[no-redef]
+    return {'seek_points': find_seek_points(path)}
+
+
+QUESTIONS = dict(count=probe, seek=search)
 
 
 def _first_frame_decodes(path: str) -> bool:
@@ -104,7 +118,8 @@ def main() -> None:
     os.dup2(2, 1)
     for line in sys.stdin:
         try:
-            answer = probe(*json.loads(line))
+            question, path = json.loads(line)
+            answer = QUESTIONS[question](path)
         except (OSError, ImportError) as error:
             answer = {'reason': str(error)}
         print(json.dumps(answer), file=answers, flush=True)
