@@ -1,7 +1,9 @@
 """Real video files for tests: written and read by OpenCV, or by PyAV."""
 
 import os
+import struct
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -54,6 +56,20 @@ def read_video(path):
         if not good:
             return np.stack(frames)
         frames.append(frame[:, :, ::-1])
+
+
+def rotate(path):
+    """Turn a video by its header, as phones do.
+
+    Args:
+        path (str | os.PathLike): An MP4 file, which is changed.
+    """
+    data = bytearray(Path(path).read_bytes())
+    at = data.index(b'tkhd') + 4 + 40
+    data[at : at + 36] = struct.pack(
+        '>9i', 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30
+    )
+    Path(path).write_bytes(data)
 
 
 def write_dataset(folder, lengths, num_classes=2, fourcc='MJPG', **kwargs):

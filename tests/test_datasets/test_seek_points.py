@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import struct
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from mmaction.registry import DATASETS
-from video_files import write_video
+from video_files import rotate, write_video
 
 from vll_mmaction.datasets import (
     ClipBatch,
@@ -50,16 +49,6 @@ VIDEOS = {
     'odd_width.avi': dict(size=(91, 64), b_frames=2),
     'mpeg1.mpg': dict(codec='mpeg1video', b_frames=2),
 }
-
-
-def rotate(path):
-    """Turn a video by its header, as phones do."""
-    data = bytearray(Path(path).read_bytes())
-    at = data.index(b'tkhd') + 4 + 40
-    data[at : at + 36] = struct.pack(
-        '>9i', 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30
-    )
-    Path(path).write_bytes(data)
 
 
 @pytest.fixture(scope='module')

@@ -2,7 +2,6 @@
 
 import random
 import re
-import struct
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 import torch
 from mmaction.registry import DATASETS, TRANSFORMS
 from torch.utils.data import DataLoader
-from video_files import short_capture
+from video_files import rotate, short_capture
 
 from vll_mmaction.datasets import (
     ClipBatch,
@@ -67,16 +66,6 @@ PACK = [
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
-
-
-def rotate(path):
-    """Turn a video by its header, as phones do."""
-    data = bytearray(Path(path).read_bytes())
-    at = data.index(b'tkhd') + 4 + 40
-    data[at : at + 36] = struct.pack(
-        '>9i', 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30
-    )
-    Path(path).write_bytes(data)
 
 
 @pytest.fixture(scope='module')
