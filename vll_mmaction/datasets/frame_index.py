@@ -239,11 +239,14 @@ class FrameIndex:
         ]
 
     def _not_counted(self, video: str) -> bool:
-        return video not in self or self[video].stamp != _stamp(video)
+        entry = self._entries.get(self._key(video))
+        return entry is None or entry.stamp != _stamp(video)
 
     def _not_searched(self, video: str) -> bool:
+        if not self.seek:
+            return False
         entry = self[video]
-        return self.seek and bool(entry.frames) and entry.seek_points is None
+        return entry.frames > 0 and entry.seek_points is None
 
     def update(
         self, videos: Sequence[str], count: Optional[Callable] = None
