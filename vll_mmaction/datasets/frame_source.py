@@ -4,6 +4,8 @@ OpenCV reads on from the start and converts only the frames that are wanted.
 Where it is not exact, decord reads instead. Both give the same pixels. Only to
 places that were proved is sought: else frame n after a seek may be another one
 than the n-th from the start.
+
+Also imported by ``thumbnail_worker.py``, which runs without the package.
 """
 
 import warnings
@@ -14,7 +16,15 @@ import cv2
 import decord
 import numpy as np
 
-from .seek_points import SEEK_COST, SeekPoint, open_video, seek
+if __package__:
+    from .seek_points import SEEK_COST, SeekPoint, open_video, seek
+else:
+    from seek_points import (  # type: ignore[no-redef]
+        SEEK_COST,
+        SeekPoint,
+        open_video,
+        seek,
+    )
 
 
 class DecordFailure(ValueError):
