@@ -426,6 +426,24 @@ def test_preprocessor_works_on_the_device(cuda, training):
     assert data['inputs'][0].dtype == torch.uint8
 
 
+def test_pinned_clips_are_copied_without_waiting(cuda):
+    stock, ours = (
+        moved(
+            cuda,
+            MODELS.build(dict(type=kind, format_shape='NCTHW', **NORMALISE)),
+        )
+        for kind in ('ActionDataPreprocessor', 'ClipDataPreprocessor')
+    )
+    clips = batch()['inputs']
+    pinned = [clip.pin_memory() for clip in clips]
+    sent = ours.cast_data(dict(inputs=pinned))['inputs']
+    assert_on_cuda(dict(enumerate(sent)), torch.uint8)
+    assert all(torch.equal(x.values, y) for x, y in zip(sent, clips))
+    for preprocessor, waiting in ((ours, clips), (stock, pinned)):
+        with pytest.raises(HostWait):
+            preprocessor.cast_data(dict(inputs=waiting))
+
+
 # --- C3D-lite ----------------------------------------------------------------
 
 

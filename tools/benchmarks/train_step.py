@@ -294,6 +294,8 @@ def main() -> None:
     name = torch.cuda.get_device_name() if cuda else machine()
     torch.manual_seed(0)
     batch = make_batch(size['videos'], size['clips'])
+    if cuda:  # as the data loader of the configs gives them
+        batch['inputs'] = [clip.pin_memory() for clip in batch['inputs']]
     clips = len(batch['inputs'])
 
     counter = FlopCounterMode(display=False)

@@ -55,6 +55,8 @@ train_dataloader = dict(
     batch_size=22,
     num_workers=8,
     persistent_workers=True,
+    # With a GPU a thread puts clips where they can be copied from at once.
+    pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     batch_sampler=dict(type='ClipBatchSampler'),
     dataset=dict(
