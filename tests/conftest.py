@@ -25,6 +25,15 @@ def seed():
 
 
 @pytest.fixture
+def one_thread():
+    """Small models are faster on one thread, and sums are repeatable."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def cuda(monkeypatch):
     """A stand-in for a GPU, see ``emulated_cuda.py``."""
     from emulated_cuda import EmulatedCuda

@@ -32,7 +32,7 @@ dataset = dict(data_root='data/quickstart', data_prefix=dict(video=''))
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,
-    pin_memory=False,  # no GPU
+    pin_memory=False,  # without a GPU PyTorch would warn of it
     dataset=dict(
         ann_file='train.txt',
         num_classes=num_classes,

@@ -1,4 +1,4 @@
-"""Where reading may begin: found, proved, and the same frames as without."""
+"""Where reading may begin: found, verified, and the same frames as without."""
 
 import os
 import shutil
@@ -22,12 +22,14 @@ from vll_mmaction.datasets import (
     seek_points,
 )
 from vll_mmaction.datasets.frame_index import FrameIndex, load_or_build
-from vll_mmaction.datasets.frame_source import read_frames
+from vll_mmaction.datasets.frame_source import (
+    SEEK_COST,
+    SeekPoint,
+    read_frames,
+)
 from vll_mmaction.datasets.seek_points import (
     OPENCV_GOES_BACK,
-    SEEK_COST,
     SPACING,
-    SeekPoint,
     find_seek_points,
 )
 
@@ -218,7 +220,7 @@ def test_a_search_that_takes_too_long_is_given_up(video):
 
 def test_one_wrong_landing_spoils_the_video(video, monkeypatch):
     assert find_seek_points(video)
-    original = seek_points._checksum
+    original = seek_points.checksum
     made = []
 
     def wrong_once(capture):
@@ -226,7 +228,7 @@ def test_one_wrong_landing_spoils_the_video(video, monkeypatch):
         made.append(original(capture))
         return made[-1] + (len(made) == 4)
 
-    monkeypatch.setattr(seek_points, '_checksum', wrong_once)
+    monkeypatch.setattr(seek_points, 'checksum', wrong_once)
     assert find_seek_points(video) == []
 
 
@@ -256,7 +258,7 @@ def test_damaged_videos(folder, tmp_path):
 def test_places_that_cannot_be_reached_are_left_out(video, monkeypatch, where):
     right = find_seek_points(video)
     assert len(right) >= 4
-    original = seek_points._land
+    original = seek_points.land
 
     def land(capture, request):
         landed = original(capture, request)
@@ -268,7 +270,7 @@ def test_places_that_cannot_be_reached_are_left_out(video, monkeypatch, where):
         )
         return others[where] if request == right[1].request else landed
 
-    monkeypatch.setattr(seek_points, '_land', land)
+    monkeypatch.setattr(seek_points, 'land', land)
     assert find_seek_points(video) == [right[0], *right[2:]]
 
 
@@ -388,10 +390,10 @@ def test_a_search_that_fails_costs_no_video(
 ):
     videos = [str(folder / name) for name in ('xvid.avi', 'h264.mp4')]
     path = str(tmp_path / 'index')
-    original = frame_index.find_places
+    original = frame_index.seek_points_of
     monkeypatch.setattr(
         frame_index,
-        'find_places',
+        'seek_points_of',
         lambda todo: original(todo, 1, 0.5, prober),
     )
     said = []

@@ -44,12 +44,7 @@ NORMALISE = dict(mean=[120.0, 110.0, 100.0], std=[58.0, 57.0, 56.0])
 VLL = dict(loss_cls=dict(type='VideoLevelLoss'))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def assert_on_cuda(tensors, dtype=torch.float32):

@@ -19,12 +19,7 @@ from vll_mmaction.models import video_level_loss
 MEAN, STD = [120.0, 110.0, 100.0], [58.0, 57.0, 56.0]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @MODELS.register_module()

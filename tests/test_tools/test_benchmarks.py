@@ -105,7 +105,7 @@ def test_seeking(tmp_path):
     )
     found, search = seeking.measure(path, 5)
     assert found['reading on'][0] == found['decord seeks'][0] == 0
-    assert found['proved seeks'][0] == 0
+    assert found['verified seeks'][0] == 0
     assert search > 1
     # OpenCV takes all frames to be equally long.
     assert 1 <= found['OpenCV seeks'][0] <= 5

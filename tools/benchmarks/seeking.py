@@ -8,7 +8,7 @@ wrong after a seek, and the processor time of a clip
 - OpenCV seeks: opened, sought by ``CAP_PROP_POS_FRAMES``, read;
 - decord seeks: what MMAction2's ``DecordInit`` and ``DecordDecode`` do;
 - reading on: all frames before the clip are decoded, as ReadVideoClips does;
-- proved seeks: as ``ReadVideoClips(seek=True)`` does. The search for places,
+- verified seeks: as ``ReadVideoClips(seek=True)`` does. The search for places,
   once a video, is given in decodings of all its frames.
 
 Needs PyAV, which encodes the videos.
@@ -28,8 +28,8 @@ import decord
 import numpy as np
 from bench_common import encode_video, machine, markdown
 
-from vll_mmaction.datasets.frame_source import read_frames
-from vll_mmaction.datasets.seek_points import SeekPoint, find_seek_points
+from vll_mmaction.datasets.frame_source import SeekPoint, read_frames
+from vll_mmaction.datasets.seek_points import find_seek_points
 
 CLIP_LEN = 16
 B_FRAMES = dict(b_frames=2)
@@ -77,23 +77,22 @@ def decord_seeks(path: str, start: int, _: list[SeekPoint]) -> list:
     return list(batch.asnumpy()[..., ::-1])
 
 
-def reading_on(path: str, start: int, _: list[SeekPoint]) -> list:
-    """A clip, BGR."""
-    wanted = np.arange(start, start + CLIP_LEN)
-    return [frame.copy() for _, frame in read_frames(path, wanted)]
-
-
-def proved_seeks(path: str, start: int, points: list[SeekPoint]) -> list:
+def verified_seeks(path: str, start: int, points: list[SeekPoint]) -> list:
     """A clip, BGR."""
     wanted = np.arange(start, start + CLIP_LEN)
     return [frame.copy() for _, frame in read_frames(path, wanted, points)]
+
+
+def reading_on(path: str, start: int, _: list[SeekPoint]) -> list:
+    """A clip, BGR."""
+    return verified_seeks(path, start, [])
 
 
 WAYS = {
     'OpenCV seeks': opencv_seeks,
     'decord seeks': decord_seeks,
     'reading on': reading_on,
-    'proved seeks': proved_seeks,
+    'verified seeks': verified_seeks,
 }
 
 

@@ -21,8 +21,7 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 
-from .frame_source import DecordFailure, read_frames
-from .seek_points import SeekPoint
+from .frame_source import DecordFailure, SeekPoint, read_frames
 
 FORMAT = 'vll_mmaction decoded frames'
 VERSION = 1

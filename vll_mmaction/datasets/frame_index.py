@@ -34,7 +34,7 @@ from rich.progress import (
 )
 from torch.utils.data import get_worker_info
 
-from .seek_points import SeekPoint
+from .frame_source import SeekPoint
 
 FORMAT = 'vll_mmaction frame index'
 VERSION = 1
@@ -261,16 +261,17 @@ class FrameIndex:
             count (Callable, optional): Counts them, as :func:`count_frames`,
                 which is the default.
         """
-        todo = [v for v in self.missing(videos) if self._not_counted(v)]
+        videos = list(dict.fromkeys(videos))
+        todo = [video for video in videos if self._not_counted(video)]
         if todo:
             self._take(
                 (count or count_frames)(todo),
                 len(todo),
                 f'Counting the frames of {len(todo)} videos',
             )
-        todo = [v for v in self.missing(videos) if self._not_searched(v)]
+        todo = [video for video in videos if self._not_searched(video)]
         if todo:
-            found = find_places(todo)
+            found = seek_points_of(todo)
             self._take(
                 ((v, replace(self[v], seek_points=p)) for v, p in found),
                 len(todo),
@@ -391,7 +392,7 @@ def count_frames(
         yield video, VideoEntry(stamp, **answer)
 
 
-def find_places(
+def seek_points_of(
     videos: Sequence[str],
     num_workers: Optional[int] = None,
     seconds: float = SECONDS_TO_SEEK,

@@ -1,34 +1,42 @@
 """Frames of a video file, in order, decoded once.
 
 OpenCV reads on from the start and converts only the frames that are wanted.
-Where it is not exact, decord reads instead. Both give the same pixels. Only to
-places that were proved is sought: else frame n after a seek may be another one
-than the n-th from the start.
-
-Also imported by ``thumbnail_worker.py``, which runs without the package.
+Where it is not exact, decord reads instead. Both give the same pixels. Only
+places that were verified are sought: elsewhere frame n after a seek may be
+another one than the n-th from the start.
 """
 
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import cv2
 import decord
 import numpy as np
 
-if __package__:
-    from .seek_points import SEEK_COST, SeekPoint, open_video, seek
-else:
-    from seek_points import (  # type: ignore[no-redef]
-        SEEK_COST,
-        SeekPoint,
-        open_video,
-        seek,
-    )
+# Frames that are decoded in the time of a seek, with what it decodes itself.
+SEEK_COST = 40
 
 
 class DecordFailure(ValueError):
     """decord failed, be it behind the frames that were wanted."""
+
+
+class SeekPoint(NamedTuple):
+    """A place from which reading may begin.
+
+    Args:
+        frame (int): Number of the frame on which the seek lands.
+        request (int): What OpenCV is asked for to land there.
+        msec (float): Time of the frame as OpenCV gives it, in ms.
+        crc (int): Checksum of its pixels.
+    """
+
+    frame: int
+    request: int
+    msec: float
+    crc: int
 
 
 def read_frames(
@@ -81,6 +89,70 @@ def read_frames(
         ) from error
     finally:
         capture.release()
+
+
+def open_video(path: str) -> cv2.VideoCapture:
+    """Open a video for reading frames that are upright, by one thread.
+
+    Args:
+        path (str): Video file.
+
+    Returns:
+        cv2.VideoCapture: At its start.
+
+    Raises:
+        ValueError: It cannot be opened.
+    """
+    # One thread: loaders run a worker a core already.
+    capture = cv2.VideoCapture(
+        path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
+    )
+    if not capture.isOpened():
+        raise ValueError(f'{path} cannot be opened as a video')
+    if capture.get(cv2.CAP_PROP_ORIENTATION_META):
+        # A phone's video: as decord gives it.
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
+
+
+def seek(capture: cv2.VideoCapture, point: SeekPoint) -> bool:
+    """Go to a place, and make sure of it.
+
+    Args:
+        capture (cv2.VideoCapture): A video that was just opened, as in the
+            search: what a decoder has read before may matter.
+        point (SeekPoint): Of that video.
+
+    Returns:
+        bool: Whether the frame of that place is now the last that was
+        grabbed. If not, the capture is of no use any more.
+    """
+    return land(capture, point.request) == (point.msec, point.crc)
+
+
+def land(
+    capture: cv2.VideoCapture, request: int
+) -> Optional[tuple[float, int]]:
+    """Seek and grab a frame.
+
+    Args:
+        capture (cv2.VideoCapture): A video that was just opened.
+        request (int): Frame number to ask for.
+
+    Returns:
+        tuple[float, int], optional: Time in ms and checksum of the frame;
+        None if there is none.
+    """
+    capture.set(cv2.CAP_PROP_POS_FRAMES, request)
+    if not capture.grab():
+        return None
+    return capture.get(cv2.CAP_PROP_POS_MSEC), checksum(capture)
+
+
+def checksum(capture: cv2.VideoCapture) -> int:
+    """Checksum of the pixels of the last grabbed frame, -1 without any."""
+    good, frame = capture.retrieve()
+    return zlib.crc32(frame.data) if good else -1
 
 
 def _cheaper(

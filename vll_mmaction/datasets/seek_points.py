@@ -1,4 +1,4 @@
-"""Places in a video from which reading may begin, found once and proved.
+"""Places in a video from which reading may begin, found once and verified.
 
 A decoder that seeks need not land where it says: of a variable frame rate
 OpenCV knows only the mean, and damaged files mislead any decoder. So a video
@@ -11,20 +11,28 @@ Imported by ``probe_worker.py``, which runs without torch and MMAction2.
 """
 
 import time
-import zlib
 from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import Optional
 
 import cv2
 import numpy as np
 
+if __package__:
+    from .frame_source import SEEK_COST, SeekPoint, checksum, land, open_video
+else:
+    from frame_source import (  # type: ignore[no-redef]
+        SEEK_COST,
+        SeekPoint,
+        checksum,
+        land,
+        open_video,
+    )
+
 # OpenCV goes to the key frame before the one that is so far before the frame
 # asked for, and decodes from there.
 OPENCV_GOES_BACK = 16
-# Frames that are decoded in the time of a seek, with what it decodes itself.
-SEEK_COST = 40
-# Least distance of two places. Closer ones make clips hardly cheaper, and the
-# search and the index larger.
+# Least distance of two places. Closer ones would save a clip some frames, and
+# make the search longer and the index larger.
 SPACING = 48
 # Places pay if a clip of so many frames, anywhere in the video, takes at most
 # this share of the decoding on the average.
@@ -33,63 +41,8 @@ CLIP_LEN, WORTH = 16, 0.6
 SECONDS_TO_SEARCH = 500
 
 
-class SeekPoint(NamedTuple):
-    """A place from which reading may begin.
-
-    Args:
-        frame (int): Number of the frame on which the seek lands.
-        request (int): What OpenCV is asked for to land there.
-        msec (float): Time of the frame as OpenCV gives it, in ms.
-        crc (int): Checksum of its pixels.
-    """
-
-    frame: int
-    request: int
-    msec: float
-    crc: int
-
-
 class _NotToBeSought(Exception):
     """A seek led to other frames, or the search takes too long."""
-
-
-def open_video(path: str) -> cv2.VideoCapture:
-    """Open a video for reading frames that are upright, by one thread.
-
-    Args:
-        path (str): Video file.
-
-    Returns:
-        cv2.VideoCapture: At its start.
-
-    Raises:
-        ValueError: It cannot be opened.
-    """
-    # One thread: loaders run a worker a core already.
-    capture = cv2.VideoCapture(
-        path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
-    )
-    if not capture.isOpened():
-        raise ValueError(f'{path} cannot be opened as a video')
-    if capture.get(cv2.CAP_PROP_ORIENTATION_META):
-        # A phone's video: as decord gives it.
-        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-    return capture
-
-
-def seek(capture: cv2.VideoCapture, point: SeekPoint) -> bool:
-    """Go to a place, and make sure of it.
-
-    Args:
-        capture (cv2.VideoCapture): A video that was just opened, as in the
-            search: what a decoder has read before may matter.
-        point (SeekPoint): Of that video.
-
-    Returns:
-        bool: Whether the frame of that place is now the last that was
-        grabbed. If not, the capture is of no use any more.
-    """
-    return _land(capture, point.request) == (point.msec, point.crc)
 
 
 def find_seek_points(
@@ -154,21 +107,6 @@ def _requests(keys: Sequence[int], num_frames: int) -> list[int]:
     return requests[1:]
 
 
-def _land(
-    capture: cv2.VideoCapture, request: int
-) -> Optional[tuple[float, int]]:
-    """Seek and grab; time and checksum of the frame, None without one."""
-    capture.set(cv2.CAP_PROP_POS_FRAMES, request)
-    if not capture.grab():
-        return None
-    return capture.get(cv2.CAP_PROP_POS_MSEC), _checksum(capture)
-
-
-def _checksum(capture: cv2.VideoCapture) -> int:
-    good, frame = capture.retrieve()
-    return zlib.crc32(frame.data) if good else -1
-
-
 class _Search:
     """Decodes a video from its start, and beside it from each place.
 
@@ -204,7 +142,7 @@ class _Search:
         points = []
         for request in requests:
             follower = open_video(self._path)
-            landed = _land(follower, request)
+            landed = land(follower, request)
             # Where the last one landed, there is no new place.
             if landed is None or landed[0] <= self._time:
                 continue
@@ -212,7 +150,7 @@ class _Search:
                 pass
             if self._time != landed[0]:
                 continue
-            if _checksum(self._capture) != landed[1]:
+            if checksum(self._capture) != landed[1]:
                 raise _NotToBeSought
             points.append(SeekPoint(self._number, request, *landed))
             self._follower = follower

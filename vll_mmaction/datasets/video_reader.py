@@ -120,10 +120,10 @@ class ReadVideoClips(BaseTransform):
             to None: every video is decoded each time.
         seek (bool): Whether to seek where that is cheaper than reading on,
             to places of long videos with many key frames that are looked for
-            and proved when the frame index is made (:mod:`.seek_points`). For
-            clip-level training; where all clips are read there is nothing to
-            be saved. The pixels are the same. Only in ``VideoClipDataset``.
-            Defaults to False.
+            and verified when the frame index is made (:mod:`.seek_points`).
+            For clip-level training; where all clips are read there is nothing
+            to be saved. The pixels are the same. Only in
+            ``VideoClipDataset``. Defaults to False.
     """
 
     def __init__(

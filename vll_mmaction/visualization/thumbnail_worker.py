@@ -12,6 +12,7 @@ strip.
 import json
 import os
 import re
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,10 +29,8 @@ IMAGES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
 
 def _load_read_frames() -> Callable:
     """Our decoder, without its package, which would import torch."""
-    sys.path.append(str(Path(__file__).parents[1] / 'datasets'))
-    from frame_source import read_frames
-
-    return read_frames
+    path = Path(__file__).parents[1] / 'datasets/frame_source.py'
+    return runpy.run_path(str(path))['read_frames']
 
 
 def _read_images(
