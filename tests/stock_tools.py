@@ -70,6 +70,18 @@ def small_config(path, base, data_root, crop='RandomCrop', extra=''):
     return str(path)
 
 
+class ToolFailed(AssertionError):
+    """A tool failed; the message is the end of its output.
+
+    Args:
+        output (str): All that it printed.
+    """
+
+    def __init__(self, output):
+        super().__init__(output[-5000:])
+        self.output = output
+
+
 def run_tool(name, *args, cwd, **env):
     """Run ``tools/dist_train.sh`` or ``tools/dist_test.sh``.
 
@@ -83,7 +95,7 @@ def run_tool(name, *args, cwd, **env):
         str: What it printed.
 
     Raises:
-        AssertionError: It failed; the message has the end of the output.
+        ToolFailed: It failed.
     """
     run = subprocess.run(
         ['bash', str(ROOT / 'tools' / name), *map(str, args)],
@@ -94,5 +106,6 @@ def run_tool(name, *args, cwd, **env):
         text=True,
         timeout=300,
     )
-    assert run.returncode == 0, run.stdout[-5000:]
+    if run.returncode:
+        raise ToolFailed(run.stdout)
     return run.stdout

@@ -9,7 +9,7 @@ import torch
 from contrast_net import ContrastNet  # noqa: F401  (registers it)
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from small_runner import small_runner
-from stock_tools import run_tool, small_config
+from stock_tools import ToolFailed, run_tool, small_config
 from video_files import write_dataset
 
 FOLDER = Path(__file__).parents[1]
@@ -162,7 +162,7 @@ def test_no_process_makes_the_step(data_root, tmp_path):
         'train_dataloader.update(num_workers=0, persistent_workers=False)\n'
         'train_cfg = dict(max_epochs=1, val_interval=5)\n',
     )
-    with pytest.raises(AssertionError) as error:
+    with pytest.raises(ToolFailed) as error:
         run_tool(
             'dist_train.sh',
             config,
@@ -172,5 +172,5 @@ def test_no_process_makes_the_step(data_root, tmp_path):
             PORT='29535',
             PYTHONPATH=str(FOLDER),
         )
-    assert 'videos/1.avi (1 of 2 clips)' in str(error.value)
+    assert 'videos/1.avi (1 of 2 clips)' in error.value.output
     assert not list(tmp_path.rglob('*.pth'))

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from stock_tools import run_tool, small_config
+from stock_tools import ToolFailed, run_tool, small_config
 from video_files import write_dataset
 
 from vll_mmaction.evaluation import consistency_figures, load_clip_results
@@ -136,5 +136,6 @@ def test_a_stock_head_takes_the_loss_at_one_video_a_batch(data_root, tmp_path):
         extra=extra.format(6),
     )
     args = ('dist_train.sh', config, 0, '--work-dir', tmp_path / 'w')
-    with pytest.raises(AssertionError, match='VideoLevelI3DHead'):
+    with pytest.raises(ToolFailed) as error:
         run_tool(*args, cwd=tmp_path)
+    assert 'VideoLevelI3DHead' in error.value.output
