@@ -1,6 +1,7 @@
 """Runs MMAction2's own train.py and test.py, through our launch scripts."""
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -82,6 +83,13 @@ class ToolFailed(AssertionError):
         self.output = output
 
 
+def free_port():
+    """A port that nobody listens on."""
+    with socket.socket() as connection:
+        connection.bind(('', 0))
+        return connection.getsockname()[1]
+
+
 def run_tool(name, *args, cwd, **env):
     """Run ``tools/dist_train.sh`` or ``tools/dist_test.sh``.
 
@@ -89,7 +97,7 @@ def run_tool(name, *args, cwd, **env):
         name (str): ``'dist_train.sh'`` or ``'dist_test.sh'``.
         args: Its arguments.
         cwd (str | os.PathLike): Folder to run in.
-        env: Environment variables.
+        env: Environment variables. PORT is one that is free.
 
     Returns:
         str: What it printed.
@@ -100,7 +108,9 @@ def run_tool(name, *args, cwd, **env):
     run = subprocess.run(
         ['bash', str(ROOT / 'tools' / name), *map(str, args)],
         cwd=cwd,
-        env=dict(os.environ, OMP_NUM_THREADS='1', **env),
+        env=dict(
+            os.environ, OMP_NUM_THREADS='1', PORT=str(free_port()), **env
+        ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

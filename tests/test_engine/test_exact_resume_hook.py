@@ -257,10 +257,10 @@ def test_two_processes(data_root, tmp_path):
     path = tmp_path / 'config.py'
     config.dump(path)
     run = ('dist_train.sh', path, 2, '--seed', 1, '--work-dir')
-    run_tool(*run, tmp_path / 'whole', cwd=tmp_path, PORT='29532')
+    run_tool(*run, tmp_path / 'whole', cwd=tmp_path)
     stop = tmp_path / 'whole/iter_4.pth'
     rest = (*run, tmp_path / 'rest', '--resume', stop)
-    run_tool(*rest, cwd=tmp_path, PORT='29532')
+    run_tool(*rest, cwd=tmp_path)
 
     def weights(name):
         path = tmp_path / name / 'iter_6.pth'

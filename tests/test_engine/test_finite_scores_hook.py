@@ -169,7 +169,6 @@ def test_no_process_makes_the_step(data_root, tmp_path):
             2,
             *('--work-dir', tmp_path / 'w'),
             cwd=tmp_path,
-            PORT='29535',
             PYTHONPATH=str(FOLDER),
         )
     assert 'videos/1.avi (1 of 2 clips)' in error.value.output

@@ -107,7 +107,6 @@ def test_two_processes_add_up_and_tensorboard_shows_all(tmp_path):
         2,
         *('--work-dir', tmp_path / 'w'),
         cwd=tmp_path,
-        PORT='29533',
     )
     (folder,) = tmp_path.glob('w/*/vis_data')
     lines = (folder / 'scalars.json').read_text().splitlines()

@@ -11,8 +11,6 @@ from video_files import write_dataset
 
 from vll_mmaction.evaluation import consistency_figures, load_clip_results
 
-PORT = '29531'
-
 
 @pytest.fixture(scope='module')
 def data_root(tmp_path_factory):
@@ -59,7 +57,7 @@ def test_train_resume_and_test(level, data_root, tmp_path):
     alone = run_tool(*test, 0, '--work-dir', tmp_path / 'a', cwd=tmp_path)
     out_file = tmp_path / f'work_dirs/{level}/clip_results.npz'
     first = load_clip_results(out_file)
-    run_tool(*test, 2, '--work-dir', tmp_path / 'b', cwd=tmp_path, PORT=PORT)
+    run_tool(*test, 2, '--work-dir', tmp_path / 'b', cwd=tmp_path)
     second = load_clip_results(out_file)
     for name, value in vars(first).items():
         np.testing.assert_array_equal(value, getattr(second, name))
@@ -102,7 +100,6 @@ def test_two_processes_average_to_the_gradient_of_one(tmp_path):
             f'train_dataloader.batch_size={batch_size}',
             f'optim_wrapper.optimizer.lr={lr}',
             cwd=tmp_path,
-            PORT=PORT,
         )
         return weights(work_dir, 1)[0]
 
