@@ -4,7 +4,7 @@ import runpy
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
@@ -39,6 +39,15 @@ setup(
     description='Video-level learning for MMAction2',
     packages=find_packages(include=['vll_mmaction', 'vll_mmaction.*']),
     package_data={'vll_mmaction.visualization': ['templates/*']},
+    # Frames are resized faster with it, to the same pixels. Where there is no
+    # C compiler it is left out.
+    ext_modules=[
+        Extension(
+            'vll_mmaction.datasets._fast_resize',
+            ['vll_mmaction/datasets/_fast_resize.c'],
+            optional=True,
+        )
+    ],
     cmdclass={'build_py': BuildWithConfigs},
     # numpy<2 has no wheels for 3.13.
     python_requires='>=3.9,<3.13',

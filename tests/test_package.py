@@ -181,7 +181,7 @@ def installed(tmp_path_factory):
         shutil.copytree(
             ROOT / name,
             source / name,
-            ignore=shutil.ignore_patterns('__pycache__'),
+            ignore=shutil.ignore_patterns('__pycache__', '*.so'),
         )
     for name in ('MANIFEST.in', 'README.md', 'model-index.yml', 'setup.py'):
         shutil.copy(ROOT / name, source)
@@ -213,13 +213,33 @@ def test_wheel_of_sdist_is_complete(installed):
         files = {
             x.relative_to(ROOT / folder)
             for x in (ROOT / folder).rglob('*')
-            if x.is_file() and '__pycache__' not in x.parts
+            if x.is_file()
+            and '__pycache__' not in x.parts
+            # Compiled: tried below.
+            and x.suffix not in ('.c', '.so')
         }
         assert files
         assert not [x for x in files if not (packaged / x).is_file()]
     index = yaml.safe_load((package / '.mim/model-index.yml').read_text())
     for path in index['Import']:
         assert (package / '.mim' / path).is_file()
+
+
+@pytest.mark.parametrize('compiler', ['', 'false'])
+def test_a_compiler_is_not_needed(compiler, tmp_path):
+    """Without one the compiled part is left out, and the rest installed."""
+    if not compiler and not shutil.which('gcc'):
+        pytest.skip('there is no C compiler')
+    for name in ('setup.py', 'vll_mmaction'):
+        os.symlink(ROOT / name, tmp_path / name)
+    subprocess.run(
+        [sys.executable, '-W', 'ignore', 'setup.py', '-q', 'build_ext'],
+        cwd=tmp_path,
+        env=dict(os.environ, **(dict(CC=compiler) if compiler else {})),
+        check=True,
+    )
+    built = list(tmp_path.glob('build/lib*/**/_fast_resize*'))
+    assert len(built) == (not compiler)
 
 
 def test_wheel_trains_and_tests_from_another_folder(installed, tmp_path):

@@ -82,7 +82,7 @@ def test_no_dealing_beats_the_bound():
 
 def test_input_path():
     codecs = {'one': ('v.avi', 'mpeg4', 12, 0)}
-    rows = input_path.measure(1, 32, codecs)
+    rows, parts = input_path.measure(1, 32, codecs)
     names = [row[0] for row in rows]
     assert {
         input_path.BASE,
@@ -91,6 +91,9 @@ def test_input_path():
         input_path.LIMIT,
     } <= set(names)
     assert all(len(row) == 2 for row in rows)
+    assert [row[0] for row in parts] == input_path.PARTS
+    decoding, *_, rest = (float(row[1]) for row in parts)
+    assert decoding > 0 and rest > 0
 
 
 def test_seeking(tmp_path):

@@ -12,7 +12,8 @@ encodes the videos.
 - stock, one pass: the same transforms on all clips at once.
 - decord in VideoClipDataset: stock reading, a crop of its own for each clip.
 - ours: VideoReaderInit and ReadVideoClips in VideoClipDataset.
-- ours, a clip at a time: the same where each clip is read on its own.
+- ours, not compiled: the same where OpenCV resizes, see fast_resize.py.
+- ours, a clip at a time: as ours, where each clip is read on its own.
 - the same with "cache": first epoch, an empty cache of decoded frames is
   filled on the way; later epochs, the frames are read from it. (Writing
   15 MB a video to the disk takes longer by the clock than by the processor.)
@@ -22,7 +23,7 @@ encodes the videos.
   uses this decoder can be faster.
 
 torchvision's VideoClips and PyTorchVideo's clip sampler take part where they
-are installed.
+are installed. A second table shows where the time of ours goes.
 
 Example::
 
@@ -33,7 +34,10 @@ import argparse
 import glob
 import os
 import tempfile
+import time
 import warnings
+from collections.abc import Callable
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -47,8 +51,15 @@ CODECS = {
     'H.264, every 250, B-frames': ('250.mp4', 'libx264', 250, 2),
 }
 BASE = 'stock, a clip at a time'
+WHOLE = 'ours'
 CALLS = "OpenCV's calls alone"
 LIMIT = 'codec alone'
+PARTS = [
+    'decoding',
+    'conversion to RGB',
+    'resizing, crop, flip, writing',
+    'the rest: Python, NumPy, PyTorch, opening the file',
+]
 GEOMETRY = [
     dict(type='Resize', scale=(-1, 128)),
     dict(type='RandomCrop', size=112),
@@ -83,7 +94,11 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
     """
     from mmengine.dataset import Compose
 
-    from vll_mmaction.datasets import ClipBatch, VideoClipDataset
+    from vll_mmaction.datasets import (
+        ClipBatch,
+        VideoClipDataset,
+        fast_resize,
+    )
     from vll_mmaction.datasets.clip_geometry import needed_corner
 
     with open(ann_file, 'w', encoding='utf-8') as file:
@@ -142,6 +157,10 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
     def read(dataset, chosen) -> None:
         dataset.__getitems__(ClipBatch(chosen, (0, 0)))
 
+    def not_compiled() -> None:
+        with mock.patch.object(fast_resize, 'resize_crop', None):
+            read(ours, clips)
+
     def fill() -> None:
         for file in glob.glob(os.path.join(cache, '*')):
             os.remove(file)
@@ -151,7 +170,8 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
         BASE: lambda: [stock_read([clip]) for clip in clips],
         'stock, one pass': lambda: stock_read(clips),
         'decord in VideoClipDataset': lambda: read(decord, clips),
-        'ours': lambda: read(ours, clips),
+        WHOLE: lambda: read(ours, clips),
+        'ours, not compiled': not_compiled,
         'ours, cache, first epoch': fill,
         'ours, cache, later epochs': lambda: read(cached, clips),
         'ours, a clip at a time': lambda: [
@@ -212,8 +232,66 @@ def other_packages(path: str, num_clips: int) -> dict:
     return found
 
 
-def measure(rounds: int, num_frames: int, codecs=CODECS) -> list[list]:
-    """Rows of the table: a rival, and its speed and share of the limit.
+def where_time_goes(read: Callable, rounds: int) -> dict:
+    """Milliseconds of a video that parts of our reader take.
+
+    Args:
+        read (Callable): Reads the video by ours.
+        rounds (int): Times that it is read.
+
+    Returns:
+        dict[str, float]: Medians.
+    """
+    from vll_mmaction.datasets import frame_source
+    from vll_mmaction.datasets.fast_resize import FastResize
+
+    taken: dict[str, float] = {}
+
+    def timed(name: str, call: Callable) -> Callable:
+        def timed_call(*args):
+            start = time.perf_counter()
+            try:
+                return call(*args)
+            finally:
+                taken[name] += time.perf_counter() - start
+
+        return timed_call
+
+    open_video = cv2.VideoCapture
+
+    class Capture:  # a subclass of OpenCV's would crash when it is collected
+        def __init__(self, *args) -> None:
+            self._capture = open_video(*args)
+            self.grab = timed('decoding', self._capture.grab)
+            self.retrieve = timed('conversion to RGB', self._capture.retrieve)
+
+        def __getattr__(self, name: str):
+            return getattr(self._capture, name)
+
+    found: dict[str, list] = {}
+    with (
+        mock.patch.object(frame_source.cv2, 'VideoCapture', Capture),
+        mock.patch.object(
+            FastResize,
+            '__call__',
+            timed('resizing, crop, flip, writing', FastResize.__call__),
+        ),
+    ):
+        for _ in range(rounds):
+            taken.update(dict.fromkeys(PARTS, 0.0))
+            start = time.perf_counter()
+            read()
+            whole = time.perf_counter() - start
+            taken[PARTS[-1]] = whole - sum(taken.values())
+            for name, seconds in taken.items():
+                found.setdefault(name, []).append(1e3 * seconds)
+    return {name: float(np.median(times)) for name, times in found.items()}
+
+
+def measure(
+    rounds: int, num_frames: int, codecs=CODECS
+) -> tuple[list[list], list[list]]:
+    """Rows of the tables.
 
     Args:
         rounds (int): Times that each rival is measured.
@@ -221,10 +299,13 @@ def measure(rounds: int, num_frames: int, codecs=CODECS) -> list[list]:
         codecs (dict): Name of a column, and what to encode.
 
     Returns:
-        list[list]: Name, then for each codec how many times as fast as the
-        stock pipeline a clip at a time.
+        tuple[list[list], list[list]]: Name of a rival, then for each codec
+        how many times as fast as the stock pipeline a clip at a time it is,
+        and its share of the limit. Name of a part of our reader, then for
+        each codec the milliseconds that it takes.
     """
     speeds: dict[str, list] = {}
+    parts: dict[str, list] = {name: [] for name in PARTS}
     with tempfile.TemporaryDirectory() as folder:
         for ending, codec, distance, b_frames in codecs.values():
             path = encode_video(
@@ -245,7 +326,12 @@ def measure(rounds: int, num_frames: int, codecs=CODECS) -> list[list]:
                 speeds.setdefault(name, []).append(
                     f'{speed:.2f} ({share:.2f})'
                 )
-    return [[name, *found] for name, found in speeds.items()]
+            for name, spent in where_time_goes(ways[WHOLE], rounds).items():
+                parts[name].append(f'{spent:.1f}')
+    return tuple(
+        [[name, *found] for name, found in table.items()]
+        for table in (speeds, parts)
+    )
 
 
 def main() -> None:
@@ -263,13 +349,15 @@ def main() -> None:
     torch.set_num_threads(1)
     init_default_scope('mmaction')
     rounds = args.rounds or (3 if args.quick else 11)
-    rows = measure(rounds, args.frames)
+    rows, parts = measure(rounds, args.frames)
     print(machine())
     print(
         f'Videos of {args.frames} frames, medians of {rounds} rounds: speed '
         'by processor time (share of the codec alone)\n'
     )
     print(markdown(['reading', *CODECS], rows))
+    print('\nWhere the time of ours goes, ms a video by the clock:\n')
+    print(markdown(['part', *CODECS], parts))
 
 
 if __name__ == '__main__':

@@ -78,9 +78,13 @@ class PlanarClips:
 
     def write(self, place: int, image: np.ndarray) -> None:
         """Write a frame, see :meth:`InterleavedClips.write`."""
-        clip, time = divmod(place, self.clip_len)
-        red, green, blue = self._array[clip, :, time]
+        red, green, blue = self.planes(place)
         cv2.split(image, [blue, green, red])
+
+    def planes(self, place: int) -> np.ndarray:
+        """Where a frame is to be written, (3, H, W) uint8, RGB, a view."""
+        clip, time = divmod(place, self.clip_len)
+        return self._array[clip, :, time]
 
     @property
     def imgs(self) -> 'PlanarClips':

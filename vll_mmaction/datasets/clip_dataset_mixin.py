@@ -515,7 +515,11 @@ class ClipDatasetMixin:
                 f'{name} gave {len(results["imgs"])} frames of the {wanted} '
                 'asked for'
             )
-        shapes = {np.shape(frame) for frame in results['imgs']}
+        imgs = results['imgs']
+        one_array = isinstance(imgs, (np.ndarray, PlanarClips))
+        shapes = {
+            np.shape(frame) for frame in ([imgs[0]] if one_array else imgs)
+        }
         # A file that is no image is decoded to None.
         if any(len(shape) != 3 for shape in shapes):
             raise UnreadableVideo(f'{name} has a frame that is no image')

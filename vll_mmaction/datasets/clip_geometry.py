@@ -22,10 +22,21 @@ from mmaction.datasets.transforms import (
 )
 from mmaction.registry import TRANSFORMS
 
+from .clip_array import InterleavedClips, PlanarClips
+from .fast_resize import FastResize
+
 RESIZES = (Resize, RandomRescale)
 # Of RandomCrop: CenterCrop, RandomResizedCrop, MultiScaleCrop.
 KNOWN = (*RESIZES, RandomCrop, Flip)
 FLIP_CODES = dict(horizontal=1, vertical=0)
+# What FastResize does, if bilinear and flipped horizontally.
+FAST_ENDS = (
+    ('resize',),
+    ('resize', 'crop'),
+    ('resize', 'flip'),
+    ('resize', 'crop', 'flip'),
+)
+Step = tuple[str, tuple]
 
 
 def build_geometry(
@@ -70,8 +81,11 @@ class ClipGeometry:
 
     def __init__(self, transforms: Sequence[Callable], results: dict) -> None:
         state = copy.copy(results)
-        self.steps: list[tuple[str, tuple]] = []
+        self.steps: list[Step] = []
+        sizes = []
         for transform in transforms:
+            height, width = state['img_shape']
+            sizes.append((int(width), int(height)))
             state = transform(state)
             if isinstance(transform, RESIZES):
                 height, width = state['img_shape']
@@ -82,7 +96,8 @@ class ClipGeometry:
                     self._add('flip', FLIP_CODES[transform.direction])
             else:
                 self._add('crop', *map(int, state['crop_bbox']))
-        self._corner = self._needed_corner(results['img_shape'])
+        self._corner = self._needed_corner(sizes)
+        self._first, self._fast = self._fast_end(sizes)
         self.shape = tuple(int(side) for side in state['img_shape'])
         """tuple[int, int]: Height and width of what comes out."""
         self.updates = {
@@ -95,45 +110,96 @@ class ClipGeometry:
     def _add(self, kind: str, *args: Any) -> None:
         self.steps.append((kind, args))
 
-    def _needed_corner(self, frame_shape: tuple[int, int]) -> Optional[tuple]:
+    def _needed_corner(self, sizes: list) -> Optional[tuple]:
         """Part of a frame that Resize must see if a crop follows, or None."""
         if [kind for kind, _ in self.steps[:2]] != ['resize', 'crop']:
             return None
         (_, (size, interpolation)), (_, (_, _, right, bottom)) = self.steps[:2]
         if interpolation != 'bilinear':
             return None
-        source = int(frame_shape[1]), int(frame_shape[0])
-        if not _corner_is_exact(source, size):
+        if not _corner_is_exact(sizes[0], size):
             return None
-        return needed_corner(source, size, right, bottom)
+        return needed_corner(sizes[0], size, right, bottom)
+
+    def _fast_end(
+        self, sizes: list
+    ) -> tuple[list[Step], Optional[FastResize]]:
+        """The steps before the last resize, and it with all that follows.
+
+        Args:
+            sizes (list[tuple[int, int]]): Width and height before each step.
+        """
+        kinds = [kind for kind, _ in self.steps]
+        for end in FAST_ENDS:
+            start = len(kinds) - len(end)
+            if start >= 0 and kinds[start:] == list(end):
+                break
+        else:
+            return self.steps, None
+        args = dict(self.steps[start:])
+        size, interpolation = args['resize']
+        if interpolation != 'bilinear' or args.get('flip', (1,)) != (1,):
+            return self.steps, None
+        box = args.get('crop', (0, 0, *size))
+        return self.steps[:start], FastResize.if_exact(
+            sizes[start], size, box, 'flip' in args
+        )
 
     def resized_to(self, image: np.ndarray) -> dict:
-        """``resized`` of :meth:`apply` for a frame that has been resized.
+        """``resized`` of :meth:`write` for a frame that has been resized.
 
         Args:
             image (np.ndarray): What the first transform, a resize, makes of
                 the frame.
 
         Returns:
-            dict: To be handed to :meth:`apply`.
+            dict: To be handed to :meth:`write`.
         """
         return {self.steps[0][1]: image}
 
-    def apply(
-        self, frame: np.ndarray, resized: Optional[dict] = None
-    ) -> np.ndarray:
+    def write(
+        self,
+        frame: np.ndarray,
+        clips: Union[InterleavedClips, PlanarClips],
+        place: int,
+        resized: Optional[dict] = None,
+    ) -> None:
+        """Resize, crop and flip a frame, and write it into a clip.
+
+        Args:
+            frame (np.ndarray): (H, W, 3) uint8, BGR.
+            clips (InterleavedClips | PlanarClips): Written into.
+            place (int): See :meth:`PlanarClips.write`.
+            resized (dict, optional): What the frame was resized to already,
+                shared by the clips that hold it. None if this is the only
+                one: then only what the crop needs is resized.
+        """
+        shared = resized is not None and not self._first
+        if self._fast and not shared and isinstance(clips, PlanarClips):
+            image = self._do(self._first, frame, resized)
+            self._fast(image, clips.planes(place))
+        else:
+            clips.write(place, self._do(self.steps, frame, resized))
+
+    def apply(self, frame: np.ndarray) -> np.ndarray:
         """Resize, crop and flip a frame.
 
         Args:
             frame (np.ndarray): (H, W, C) uint8.
-            resized (dict, optional): What the frame was resized to already,
-                shared by the clips that hold it. None if this is the only
-                one: then only what the crop needs is resized.
 
         Returns:
             np.ndarray: (*shape, C) uint8, perhaps a view.
         """
-        image, steps = frame, self.steps
+        return self._do(self.steps, frame)
+
+    def _do(
+        self,
+        steps: list[Step],
+        frame: np.ndarray,
+        resized: Optional[dict] = None,
+    ) -> np.ndarray:
+        """Do the first steps, or all; ``resized`` as in :meth:`write`."""
+        image = frame
         if steps and steps[0][0] == 'resize':
             _, (size, interpolation) = steps[0]
             steps = steps[1:]

@@ -175,7 +175,7 @@ class ReadVideoClips(BaseTransform):
             for slot in slots:
                 clip = slot // clip_len
                 geometry = geometries[clip % len(geometries)]
-                clips.write(slot, geometry.apply(frame, resized))
+                geometry.write(frame, clips, slot, resized)
         if 'clip_draws' in results:
             results['clip_updates'] = [g.updates for g in geometries]
         else:
