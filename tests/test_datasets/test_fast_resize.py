@@ -37,12 +37,16 @@ def by_opencv(frame, size, box, flip):
 
 def by_us(frame, size, box, flip):
     left, top, right, bottom = box
-    # Rows of a clip's planes are far apart; what is between stays.
-    clips = np.full((3, 4, bottom - top, right - left), 7, np.uint8)
     source = frame.shape[1], frame.shape[0]
-    FastResize(source, size, box, flip)(frame, clips[:, 2])
-    assert (clips[:, [0, 1, 3]] == 7).all()
-    return clips[:, 2]
+    resize = FastResize(source, size, box, flip)
+    # The second of three frames, in planes and as stock has them.
+    planar = np.full((3, 3, bottom - top, right - left), 7, np.uint8)
+    resize(frame, planar[:, 1])
+    stock = np.full((3, bottom - top, right - left, 3), 7, np.uint8)
+    resize(frame, stock[1].transpose(2, 0, 1))
+    assert (planar[:, ::2] == 7).all() and (stock[::2] == 7).all()
+    np.testing.assert_array_equal(stock[1].transpose(2, 0, 1), planar[:, 1])
+    return planar[:, 1]
 
 
 @compiled
@@ -147,7 +151,7 @@ def test_it_does_the_end_of_what_is_asked_for(transforms):
     assert found._fast
     clips = PlanarClips(1, 1, found.shape)
     frame = noise(*SIZE)
-    for resized in None, {}, {}:
+    for resized in None, {}:
         found.write(frame, clips, 0, resized)
         np.testing.assert_array_equal(clips[0], found.apply(frame)[..., ::-1])
         clips.tensor.zero_()

@@ -1,4 +1,4 @@
-/* Resizing, cropping and flipping of a frame into planes, in one pass.
+/* Resizing, cropping and flipping of a frame into a clip, in one pass.
  *
  * The arithmetic is that of OpenCV's INTER_LINEAR for 8 bits (imgproc's
  * resize): source columns are mixed with weights of 11 bits, shifted by 4
@@ -28,7 +28,8 @@ typedef struct {
     const int16_t *row_weights;
     Py_ssize_t width, height;
     uint8_t *planes;         /* red, green, blue */
-    Py_ssize_t plane_stride, row_stride;
+    /* Pixels are 1 byte apart, or 3, and then the planes 1. */
+    Py_ssize_t plane_stride, row_stride, pixel_stride;
     int flip;
 } Crop;
 
@@ -108,24 +109,43 @@ mix_columns(const Crop *crop, Py_ssize_t number, const Scratch *scratch,
     }
 }
 
+/* Write four pixels, (b g r x) bytes, to column `to` and after. */
+AVX2 static inline void
+write_four(const Crop *crop, uint8_t *row, Py_ssize_t to, __m128i pixels)
+{
+    if (crop->pixel_stride == 1) {
+        /* -> b x 4, g x 4, r x 4, x x 4 */
+        const __m128i apart = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13,
+                                            2, 6, 10, 14, 3, 7, 11, 15);
+        pixels = _mm_shuffle_epi8(pixels, apart);
+        int32_t blues = _mm_extract_epi32(pixels, 0);
+        int32_t greens = _mm_extract_epi32(pixels, 1);
+        int32_t reds = _mm_extract_epi32(pixels, 2);
+        memcpy(row + to, &reds, 4);
+        memcpy(row + crop->plane_stride + to, &greens, 4);
+        memcpy(row + 2 * crop->plane_stride + to, &blues, 4);
+    } else {
+        /* -> r g b x 4 */
+        const __m128i rgb = _mm_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9,
+                                          8, 14, 13, 12, -1, -1, -1, -1);
+        pixels = _mm_shuffle_epi8(pixels, rgb);
+        int32_t last = _mm_extract_epi32(pixels, 2);
+        _mm_storel_epi64((__m128i *)(row + 3 * to), pixels);
+        memcpy(row + 3 * to + 8, &last, 4);
+    }
+}
+
 /* Mix two source rows into row y of the planes. */
 AVX2 static void
 mix_rows(const Crop *crop, Py_ssize_t y, const int16_t *first,
          const int16_t *second)
 {
-    /* (b g r x) x 4 -> b x 4, g x 4, r x 4, x x 4 */
-    const __m128i apart = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13,
-                                        2, 6, 10, 14, 3, 7, 11, 15);
-    const __m128i apart_flipped = _mm_setr_epi8(12, 8, 4, 0, 13, 9, 5, 1,
-                                                14, 10, 6, 2, 15, 11, 7, 3);
-    const __m128i order = crop->flip ? apart_flipped : apart;
     const int16_t *weights = crop->row_weights + 2 * y;
     const __m256i weight_1 = _mm256_set1_epi16(weights[0]);
     const __m256i weight_2 = _mm256_set1_epi16(weights[1]);
     const __m256i half = _mm256_set1_epi16(2);
-    uint8_t *red = crop->planes + y * crop->row_stride;
-    uint8_t *green = red + crop->plane_stride;
-    uint8_t *blue = green + crop->plane_stride;
+    const int reverse = _MM_SHUFFLE(0, 1, 2, 3);
+    uint8_t *row = crop->planes + y * crop->row_stride;
     Py_ssize_t x = 0;
     for (; x + 4 <= crop->width; x += 4) {
         __m256i one = _mm256_loadu_si256((const __m256i *)(first + 4 * x));
@@ -133,24 +153,21 @@ mix_rows(const Crop *crop, Py_ssize_t y, const int16_t *first,
         __m256i sum = _mm256_add_epi16(_mm256_mulhi_epi16(one, weight_1),
                                        _mm256_mulhi_epi16(two, weight_2));
         sum = _mm256_srai_epi16(_mm256_add_epi16(sum, half), 2);
-        __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(sum),
-                                         _mm256_extracti128_si256(sum, 1));
-        bytes = _mm_shuffle_epi8(bytes, order);
-        Py_ssize_t to = crop->flip ? crop->width - 4 - x : x;
-        int32_t blues = _mm_extract_epi32(bytes, 0);
-        int32_t greens = _mm_extract_epi32(bytes, 1);
-        int32_t reds = _mm_extract_epi32(bytes, 2);
-        memcpy(blue + to, &blues, 4);
-        memcpy(green + to, &greens, 4);
-        memcpy(red + to, &reds, 4);
+        __m128i pixels = _mm_packus_epi16(_mm256_castsi256_si128(sum),
+                                          _mm256_extracti128_si256(sum, 1));
+        if (crop->flip)
+            write_four(crop, row, crop->width - 4 - x,
+                       _mm_shuffle_epi32(pixels, reverse));
+        else
+            write_four(crop, row, x, pixels);
     }
     for (; x < crop->width; x++) {
         Py_ssize_t to = crop->flip ? crop->width - 1 - x : x;
-        uint8_t *planes[3] = {blue + to, green + to, red + to};
         for (int c = 0; c < 3; c++) {
             int sum = ((first[4 * x + c] * weights[0]) >> 16)
                     + ((second[4 * x + c] * weights[1]) >> 16);
-            *planes[c] = (uint8_t)((sum + 2) >> 2);
+            row[(2 - c) * crop->plane_stride + to * crop->pixel_stride]
+                = (uint8_t)((sum + 2) >> 2);
         }
     }
 }
@@ -210,19 +227,29 @@ get_array(PyObject *object, int which, Py_buffer *view)
     return 0;
 }
 
-/* Whether the shapes of the arrays fit each other. */
+/* Whether pixels are `stride` apart; a single one may have any. */
+static int
+pixels_are_apart(const Py_buffer *view, int dimension, Py_ssize_t stride)
+{
+    return view->shape[dimension] == 1 || view->strides[dimension] == stride;
+}
+
+/* Whether the shapes of the arrays, and their order in memory, fit. */
 static int
 shapes_fit(const Py_buffer *views)
 {
-    const Py_ssize_t *planes = views[PLANES].shape;
-    return views[FRAME].shape[2] == 3 && views[FRAME].strides[2] == 1
-        && views[FRAME].strides[1] == 3
-        && planes[0] == 3 && views[PLANES].strides[2] == 1
-        && views[ROWS].shape[0] == planes[1] && views[ROWS].shape[1] == 2
-        && views[ROW_WEIGHTS].shape[0] == planes[1]
+    const Py_buffer *frame = views + FRAME, *planes = views + PLANES;
+    const Py_ssize_t *shape = planes->shape;
+    return frame->shape[2] == 3 && frame->strides[2] == 1
+        && pixels_are_apart(frame, 1, 3)
+        && shape[0] == 3
+        && (pixels_are_apart(planes, 2, 1)
+            || (pixels_are_apart(planes, 2, 3) && planes->strides[0] == 1))
+        && views[ROWS].shape[0] == shape[1] && views[ROWS].shape[1] == 2
+        && views[ROW_WEIGHTS].shape[0] == shape[1]
         && views[ROW_WEIGHTS].shape[1] == 2
-        && views[COLUMNS].shape[0] == planes[2]
-        && views[COLUMN_WEIGHTS].shape[0] == planes[2]
+        && views[COLUMNS].shape[0] == shape[2]
+        && views[COLUMN_WEIGHTS].shape[0] == shape[2]
         && views[COLUMN_WEIGHTS].shape[1] == 2;
 }
 
@@ -248,7 +275,7 @@ static int
 run(const Py_buffer *views, int flip)
 {
     if (!shapes_fit(views)) {
-        PyErr_SetString(PyExc_ValueError, "the shapes do not fit each other");
+        PyErr_SetString(PyExc_ValueError, "the arrays do not fit each other");
         return 0;
     }
     Crop crop = {
@@ -264,6 +291,7 @@ run(const Py_buffer *views, int flip)
         .planes = views[PLANES].buf,
         .plane_stride = views[PLANES].strides[0],
         .row_stride = views[PLANES].strides[1],
+        .pixel_stride = views[PLANES].strides[2],
         .flip = flip,
     };
     if (!stays_inside(&crop, views[FRAME].shape[0])) {

@@ -53,6 +53,10 @@ class InterleavedClips:
         """
         cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self.imgs[place])
 
+    def planes(self, place: int) -> np.ndarray:
+        """Where a frame is to be written, (3, H, W) uint8, RGB, a view."""
+        return self.imgs[place].transpose(2, 0, 1)
+
 
 class PlanarClips:
     """Frames in the order in which a network takes them.
@@ -82,7 +86,7 @@ class PlanarClips:
         cv2.split(image, [blue, green, red])
 
     def planes(self, place: int) -> np.ndarray:
-        """Where a frame is to be written, (3, H, W) uint8, RGB, a view."""
+        """See :meth:`InterleavedClips.planes`."""
         clip, time = divmod(place, self.clip_len)
         return self._array[clip, :, time]
 

@@ -175,7 +175,7 @@ class ClipGeometry:
                 one: then only what the crop needs is resized.
         """
         shared = resized is not None and not self._first
-        if self._fast and not shared and isinstance(clips, PlanarClips):
+        if self._fast and not shared:
             image = self._do(self._first, frame, resized)
             self._fast(image, clips.planes(place))
         else:

@@ -65,11 +65,13 @@ class FastResize:
         Args:
             frame (np.ndarray): (H, W, 3) uint8, BGR; its rows must be
                 contiguous, as those of a crop are.
-            planes (np.ndarray): (3, height, width) uint8, RGB, of the crop;
-                its rows must be contiguous.
+            planes (np.ndarray): (3, height, width) uint8, RGB, of the crop:
+                planes whose rows are contiguous, or a view of (height, width,
+                3) whose rows are.
 
         Raises:
-            ValueError: The frame is too small, or a shape is not as above.
+            TypeError, ValueError: The frame is too small, or an array is not
+                as above.
         """
         resize_crop(frame, *self._tables, planes, self._flip)
 
