@@ -144,6 +144,7 @@ FLIP = dict(type='Flip', flip_ratio=1.0)
         [CROP, SMALL, FLIP],
         [RESIZE, CROP, SMALL, FLIP],
         [FLIP, SMALL, dict(CROP, crop_size=30)],
+        [dict(FLIP, flip_ratio=0), CROP, SMALL],
     ],
 )
 def test_it_does_the_end_of_what_is_asked_for(transforms):
@@ -171,6 +172,32 @@ def test_it_does_the_end_of_what_is_asked_for(transforms):
 )
 def test_the_rest_is_left_to_opencv(transforms):
     assert geometry(*transforms)._fast is None
+
+
+STEPS = [
+    RESIZE,
+    dict(SMALL, scale=(61, 52)),
+    dict(SMALL, interpolation='nearest'),
+    dict(CROP, crop_size=(31, 29)),
+    FLIP,
+    dict(FLIP, flip_ratio=0),
+    dict(FLIP, direction='vertical'),
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(STEPS), max_size=5))
+def test_any_transforms(transforms):
+    """As mmcv and OpenCV do them one after the other."""
+    found = geometry(*transforms)
+    frame = noise(*SIZE)
+    for kind in PlanarClips, InterleavedClips:
+        clips = kind(1, 2, found.shape)
+        for resized in None, {}:
+            found.write(frame, clips, 1, resized)
+            np.testing.assert_array_equal(
+                clips.imgs[1], found.apply(frame)[..., ::-1]
+            )
 
 
 def test_without_a_compiler(monkeypatch):

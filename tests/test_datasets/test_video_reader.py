@@ -159,6 +159,15 @@ def test_pixels_are_those_of_the_stock_pipeline(folder, name, geometry):
         dict(pack=[dict(PACK[0], input_format='NCHW'), PACK[1]]),
         dict(geometry=[dict(FLIP, flip_label_map={1: 5})]),
         dict(
+            geometry=[
+                RESIZE,
+                dict(type='RandomResizedCrop'),
+                dict(type='Resize', scale=(36, 36), keep_ratio=False),
+                FLIP,
+            ]
+        ),
+        dict(geometry=[FLIP, CROP, RESIZE]),
+        dict(
             geometry=[dict(type='RandomRescale', scale_range=(44, 60)), CROP]
         ),
         dict(

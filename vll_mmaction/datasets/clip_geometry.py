@@ -9,7 +9,7 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 import cv2
 import mmcv
@@ -82,20 +82,22 @@ class ClipGeometry:
     def __init__(self, transforms: Sequence[Callable], results: dict) -> None:
         state = copy.copy(results)
         self.steps: list[Step] = []
-        sizes = []
+        sizes = []  # width and height before each step
         for transform in transforms:
-            height, width = state['img_shape']
-            sizes.append((int(width), int(height)))
+            before = _image_size(state)
             state = transform(state)
             if isinstance(transform, RESIZES):
-                height, width = state['img_shape']
-                size = (int(width), int(height))
-                self._add('resize', size, transform.interpolation)
-            elif isinstance(transform, Flip):
-                if state['flip']:
-                    self._add('flip', FLIP_CODES[transform.direction])
+                args = (_image_size(state), transform.interpolation)
+                self.steps.append(('resize', args))
+            elif not isinstance(transform, Flip):
+                box = tuple(map(int, state['crop_bbox']))
+                self.steps.append(('crop', box))
+            elif state['flip']:
+                code = FLIP_CODES[transform.direction]
+                self.steps.append(('flip', (code,)))
             else:
-                self._add('crop', *map(int, state['crop_bbox']))
+                continue
+            sizes.append(before)
         self._corner = self._needed_corner(sizes)
         self._first, self._fast = self._fast_end(sizes)
         self.shape = tuple(int(side) for side in state['img_shape'])
@@ -106,9 +108,6 @@ class ClipGeometry:
             if key not in results or value is not results[key]
         }
         """dict: Keys that the transforms set in the result dict."""
-
-    def _add(self, kind: str, *args: Any) -> None:
-        self.steps.append((kind, args))
 
     def _needed_corner(self, sizes: list) -> Optional[tuple]:
         """Part of a frame that Resize must see if a crop follows, or None."""
@@ -223,6 +222,12 @@ class ClipGeometry:
             else:
                 image = cv2.flip(image, args[0])
         return image
+
+
+def _image_size(results: dict) -> tuple[int, int]:
+    """Width and height, of ``img_shape``."""
+    height, width = results['img_shape']
+    return int(width), int(height)
 
 
 def needed_corner(
