@@ -1,5 +1,7 @@
 """Settings that all tests share."""
 
+from pathlib import Path
+
 import hypothesis
 import pytest
 import torch
@@ -16,6 +18,25 @@ hypothesis.settings.register_profile(
     'tests', deadline=None, derandomize=True, database=None
 )
 hypothesis.settings.load_profile('tests')
+
+
+# Files that take a minute and more. A process runs a file as a whole: were
+# they last, the others would wait for them.
+SLOWEST = [
+    Path(__file__).parent / name
+    for name in (
+        'test_docs/test_code_blocks.py',
+        'test_main_job/test_train_and_test.py',
+        'test_engine/test_exact_resume_hook.py',
+        'test_tools/test_stress.py',
+        'test_tools/test_quickstart.py',
+    )
+]
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the slowest files."""
+    items.sort(key=lambda item: item.path not in SLOWEST)
 
 
 @pytest.fixture(autouse=True)

@@ -29,4 +29,5 @@ bash tools/setup_env.sh
 .venv/bin/mypy
 # A worker a core: more threads would only wait for each other.
 export OMP_NUM_THREADS=1
-.venv/bin/python -m pytest -n "$(workers)" --dist loadfile "$@"
+.venv/bin/python -m pytest -n "$(workers)" --dist loadfile \
+    --no-loadscope-reorder "$@"
