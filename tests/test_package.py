@@ -223,8 +223,8 @@ def test_wheel_of_sdist_is_complete(installed):
         }
         assert files
         assert not [x for x in files if not (packaged / x).is_file()]
-    compiled = list(package.glob('datasets/_fast_resize.*.so'))
-    assert len(compiled) == CAN_COMPILE
+    if CAN_COMPILE:
+        assert list(package.glob('datasets/_fast_resize.*.so'))
     index = yaml.safe_load((package / '.mim/model-index.yml').read_text())
     for path in index['Import']:
         assert (package / '.mim' / path).is_file()
