@@ -23,7 +23,8 @@ encodes the videos.
   uses this decoder can be faster.
 
 torchvision's VideoClips and PyTorchVideo's clip sampler take part where they
-are installed. A second table shows where the time of ours goes.
+are installed. A second table shows where the time of ours goes (not compiled,
+resizing belongs to its last row).
 
 Example::
 
@@ -234,6 +235,8 @@ def other_packages(path: str, num_clips: int) -> dict:
 
 def where_time_goes(read: Callable, rounds: int) -> dict:
     """Milliseconds of a video that parts of our reader take.
+
+    Not compiled, resizing belongs to the rest.
 
     Args:
         read (Callable): Reads the video by ours.
