@@ -18,7 +18,8 @@ encodes the videos.
   filled on the way; later epochs, the frames are read from it. (Writing
   15 MB a video to the disk takes longer by the clock than by the processor.)
 - OpenCV's calls alone: decoding, conversion, resizing and writing in a bare
-  loop, with one crop for all and no flip; what ours could reach at best.
+  loop, with one crop for all and no flip; what ours could reach at best where
+  it is not compiled.
 - codec alone: OpenCV decodes every frame and converts none; no reader that
   uses this decoder can be faster.
 

@@ -47,7 +47,8 @@ get_scratch(const Crop *crop, Scratch *scratch)
     Py_ssize_t wide = crop->width;
     while (wide && 3 * crop->columns[wide - 1] + 8 > 3 * crop->frame_width)
         wide--;
-    scratch->wide = wide -= wide % 4;
+    wide -= wide % 4;
+    scratch->wide = wide;
     size_t row = 4 * crop->width * sizeof(int16_t);
     char *memory = _mm_malloc(16 * wide + 2 * row + 4 * wide + 1, 32);
     if (!memory)
@@ -183,6 +184,7 @@ resize(const Crop *crop)
     for (Py_ssize_t y = 0; y < crop->height; y++) {
         const int32_t *rows = crop->rows + 2 * y;
         if (in_first != rows[0] && in_second == rows[0]) {
+            /* The last row's second is this one's first. */
             int16_t *other = first;
             first = second;
             second = other;
@@ -190,9 +192,11 @@ resize(const Crop *crop)
             in_first = rows[0];
         }
         if (in_first != rows[0])
-            mix_columns(crop, in_first = rows[0], &scratch, first);
+            mix_columns(crop, rows[0], &scratch, first);
         if (in_second != rows[1])
-            mix_columns(crop, in_second = rows[1], &scratch, second);
+            mix_columns(crop, rows[1], &scratch, second);
+        in_first = rows[0];
+        in_second = rows[1];
         mix_rows(crop, y, first, second);
     }
     _mm_free(scratch.weights);
@@ -260,7 +264,7 @@ stays_inside(const Crop *crop, Py_ssize_t frame_height)
     int good = 1;
     for (Py_ssize_t i = 0; i < 2 * crop->height; i++)
         good &= crop->rows[i] >= 0 && crop->rows[i] < frame_height;
-    int32_t last = 0; /* ascending: resize() looks at the last ones only */
+    int32_t last = 0; /* they ascend: get_scratch() looks at the last ones */
     for (Py_ssize_t i = 0; i < crop->width; i++) {
         int32_t column = crop->columns[i];
         int has_next = column + 1 < crop->frame_width;

@@ -515,6 +515,7 @@ class ClipDatasetMixin:
                 f'{name} gave {len(results["imgs"])} frames of the {wanted} '
                 'asked for'
             )
+        # All frames of one array have one shape; to look at each takes time.
         imgs = results['imgs']
         one_array = isinstance(imgs, (np.ndarray, PlanarClips))
         shapes = {
