@@ -15,6 +15,18 @@ REQUIRED = {name: wanted for name, (wanted, _) in VERSION['REQUIRED'].items()}
 MMCV_LITE = 'mmcv-lite' + REQUIRED.pop('mmcv-lite')
 
 
+# What only developers start: measurements, and generators of documentation.
+DEVELOPERS_TOOLS = (
+    '__pycache__',
+    'backbone_table.py',
+    'benchmarks',
+    'docs',
+    'loss_study.py',
+    'run_tests.sh',
+    'setup_env.sh',
+)
+
+
 class BuildWithConfigs(build_py):
     """Puts configs and tools into ``.mim``, where MMAction2 keeps its own."""
 
@@ -27,7 +39,7 @@ class BuildWithConfigs(build_py):
             shutil.copytree(
                 ROOT / folder,
                 mim / folder,
-                ignore=shutil.ignore_patterns('__pycache__'),
+                ignore=shutil.ignore_patterns(*DEVELOPERS_TOOLS),
                 dirs_exist_ok=True,
             )
         shutil.copy(ROOT / 'model-index.yml', mim)
@@ -43,8 +55,8 @@ setup(
     # C compiler it is left out.
     ext_modules=[
         Extension(
-            'vll_mmaction.datasets._fast_resize',
-            ['vll_mmaction/datasets/_fast_resize.c'],
+            'vll_mmaction.video_io._fast_resize',
+            ['vll_mmaction/video_io/_fast_resize.c'],
             optional=True,
         )
     ],

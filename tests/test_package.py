@@ -24,7 +24,7 @@ from vll_mmaction import version
 
 ROOT = Path(__file__).parents[1]
 # As when this environment was made.
-COMPILED = 'vll_mmaction.datasets._fast_resize'
+COMPILED = 'vll_mmaction.video_io._fast_resize'
 CAN_COMPILE = importlib.util.find_spec(COMPILED) is not None
 
 
@@ -155,11 +155,12 @@ def test_version():
 
 @pytest.fixture
 def setup_arguments(monkeypatch):
+    """What setup.py calls ``setup`` with, and its list of tools left out."""
     arguments = {}
     monkeypatch.setattr(setuptools, 'setup', arguments.update)
     monkeypatch.chdir(ROOT)
-    runpy.run_path('setup.py')
-    return arguments
+    setup = runpy.run_path('setup.py')
+    return dict(arguments, developers_tools=setup['DEVELOPERS_TOOLS'])
 
 
 def test_dependencies(setup_arguments):
@@ -187,8 +188,9 @@ def installed(tmp_path_factory):
             source / name,
             ignore=shutil.ignore_patterns('__pycache__', '*.so'),
         )
-    for name in ('MANIFEST.in', 'README.md', 'model-index.yml', 'setup.py'):
-        shutil.copy(ROOT / name, source)
+    for path in ROOT.iterdir():
+        if path.is_file() and not path.name.startswith('.'):
+            shutil.copy(path, source)
     setup = sys.executable, '-W', 'ignore', 'setup.py', '-q'
     out = folder / 'out'
     subprocess.run(
@@ -206,9 +208,10 @@ def installed(tmp_path_factory):
     return folder / 'site'
 
 
-def test_wheel_of_sdist_is_complete(installed):
-    """Configs and tools are where mim looks for them; nothing is lost."""
+def test_wheel_of_sdist_is_complete(installed, setup_arguments):
+    """Configs and users' tools are where mim looks for them, and no others."""
     package = installed / 'vll_mmaction'
+    developers_tools = setup_arguments['developers_tools']
     for folder, packaged in [
         ('vll_mmaction', package),
         ('configs', package / '.mim/configs'),
@@ -218,13 +221,18 @@ def test_wheel_of_sdist_is_complete(installed):
             x.relative_to(ROOT / folder)
             for x in (ROOT / folder).rglob('*')
             if x.is_file()
-            and '__pycache__' not in x.parts
+            and not {*x.relative_to(ROOT).parts} & {*developers_tools}
             and x.suffix not in ('.c', '.so')
         }
+        there = {
+            x.relative_to(packaged)
+            for x in packaged.rglob('*')
+            if x.is_file() and '.mim' not in x.relative_to(packaged).parts
+        }
         assert files
-        assert not [x for x in files if not (packaged / x).is_file()]
+        assert files == {x for x in there if x.suffix != '.so'}
     if CAN_COMPILE:
-        assert list(package.glob('datasets/_fast_resize.*.so'))
+        assert list(package.glob('video_io/_fast_resize.*.so'))
     index = yaml.safe_load((package / '.mim/model-index.yml').read_text())
     for path in index['Import']:
         assert (package / '.mim' / path).is_file()

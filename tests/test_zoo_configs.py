@@ -1,8 +1,8 @@
 """Configs that start from zoo checkpoints: they train a step and vote."""
 
-import sys
 from pathlib import Path
 
+import backbone_table
 import mmaction
 import pytest
 import torch
@@ -13,8 +13,6 @@ from mmengine.optim import build_optim_wrapper
 from video_files import write_dataset
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / 'tools'))
-import backbone_table  # noqa: E402
 
 FAMILIES = ('slowonly', 'slowfast', 'r2plus1d', 'tsm', 'swin', 'mvit')
 FILES = [

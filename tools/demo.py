@@ -42,7 +42,7 @@ from torch import nn
 
 import vll_mmaction  # noqa: F401  (before mmaction.models is imported)
 from vll_mmaction.apis import init_video_recognizer, score_video
-from vll_mmaction.datasets.frame_source import read_frames
+from vll_mmaction.video_io.frame_source import read_frames
 from vll_mmaction.visualization.vote_timeline import (
     VideoVote,
     VoteFrames,

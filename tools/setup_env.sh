@@ -28,7 +28,7 @@ find_python() {
 
 # Changes with what is installed, and with the folder: a moved .venv is broken.
 stamp_of_sources() {
-    cat setup.py vll_mmaction/version.py vll_mmaction/datasets/*.c \
+    cat setup.py vll_mmaction/version.py vll_mmaction/video_io/*.c \
         "$constraints" "$0" <(echo "$root") \
         | "$venv/bin/python" -c 'import hashlib, sys
 print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
@@ -63,7 +63,7 @@ install --no-build-isolation --use-pep517 -e ".[$extras]"
 
 "$venv/bin/python" -c 'import cv2' \
     || die 'OpenCV lacks a system library: on Debian or Ubuntu, apt-get install libgl1 libglib2.0-0'
-compgen -G 'vll_mmaction/datasets/_fast_resize*.so' > /dev/null \
+compgen -G 'vll_mmaction/video_io/_fast_resize*.so' > /dev/null \
     || say 'No C compiler: OpenCV resizes the frames, to the same pixels, but slower'
 echo "$stamp" > "$venv/.stamp"
 say '.venv is ready'

@@ -10,12 +10,13 @@ from .version import __version__, check_versions
 check_versions()
 
 # Before the first import of `mmaction.models`, which fails without it.
-from . import compat, config_errors  # noqa: E402
+from . import compat  # noqa: E402
 
 compat.apply()
-config_errors.explain()
 
 from . import datasets, engine, evaluation, models  # noqa: E402
+
+engine.config_errors.explain()
 
 __all__ = [
     '__version__',

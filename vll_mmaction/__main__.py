@@ -15,7 +15,7 @@ import sys
 
 import mmaction
 
-from vll_mmaction import analyze_logs
+from vll_mmaction.apis import analyze_logs
 
 
 def find_tool(name: str) -> str:

@@ -1,7 +1,6 @@
 """Bad videos never crash, hang or mix: they are named, left out, replaced."""
 
 import collections
-import importlib
 import logging
 import multiprocessing
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import av
+import bad_videos
 import numpy as np
 import pytest
 import torch
@@ -28,14 +28,10 @@ from vll_mmaction.datasets import (
     VideoClipDataset,
     VideoGroupedBatchSampler,
     VideoGroupedSampler,
-    frame_index,
-    probe_worker,
-    video_sampler,
 )
-from vll_mmaction.datasets.frame_index import VideoEntry, load_or_build
-
-sys.path.append(str(Path(__file__).parents[2] / 'tools' / 'stress'))
-bad_videos = importlib.import_module('bad_videos')
+from vll_mmaction.datasets.samplers import video_sampler
+from vll_mmaction.video_io import frame_index, probe_worker
+from vll_mmaction.video_io.frame_index import VideoEntry, load_or_build
 
 STOCK = [
     dict(type='DecordInit'),

@@ -32,7 +32,7 @@ RUN_ELSEWHERE = {
     'python tools/benchmarks/': 'tests/test_tools/test_benchmarks.py',
     'python tools/experiments.py run': 'tests/test_tools/test_experiments.py',
     'python tools/loss_study.py': 'tests/test_tools/test_loss_study.py',
-    'python tools/stress/kill_resume.py': 'tests/test_tools/test_stress.py',
+    'python tests/stress/kill_resume.py': 'tests/test_tools/test_stress.py',
     # The page's SlowOnly at its full size.
     'bash tools/dist_train.sh vll_slowonly.py': (
         'tests/test_docs/test_tutorial_own_config.py'
@@ -61,9 +61,9 @@ NOT_RUN = {
     'python tools/data/ucf101/prepare.py data/ucf101 --videos /path/to/': (
         "the reader's own folders; without them it is run"
     ),
-    'python tools/stress/bad_videos.py': 'minutes to hours of stress',
-    'python tools/stress/leaks.py': 'minutes to hours of stress',
-    'python tools/stress/rank_faults.py': 'minutes to hours of stress',
+    'python tests/stress/bad_videos.py': 'minutes to hours of stress',
+    'python tests/stress/leaks.py': 'minutes to hours of stress',
+    'python tests/stress/rank_faults.py': 'minutes to hours of stress',
     'python -m vll_mmaction train.py CONFIG': "the reader's own config",
     'python tools/demo.py VIDEO CONFIG': 'a usage; the next one is run',
 }

@@ -27,8 +27,8 @@ from mmengine.registry import Registry
 from stock_tools import ROOT
 from video_files import write_video
 
-from vll_mmaction import voting
 from vll_mmaction.evaluation import clip_metrics, load_clip_results
+from vll_mmaction.models.heads import voting
 
 # What is written otherwise in the copies of the configs.
 SMALLER = {

@@ -11,7 +11,7 @@ from small_runner import small_runner
 from stock_tools import run_tool, small_config
 from video_files import write_dataset
 
-import vll_mmaction.models.video_level_heads as heads
+import vll_mmaction.models.heads.video_level_heads as heads
 
 OURS = ('TrainingSpeedHook', 'CollapseWarningHook', 'FiniteScoresHook')
 

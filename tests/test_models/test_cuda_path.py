@@ -11,30 +11,29 @@ import itertools
 import pytest
 import torch
 from emulated_cuda import CUDA, CudaTensor, HostWait
+from loss_batches import ragged_batch
 from mmaction.registry import MODELS
 from mmengine.optim import AmpOptimWrapper
-from test_losses import ragged_batch
-from test_video_level_heads import HEADS
-from test_video_level_heads import build as build_head
-from test_video_level_heads import samples as head_samples
-from test_video_level_recognizers import batch, no_recomputation, sample
-from test_video_level_recognizers import build as build_recognizer
+from small_heads import HEADS
+from small_heads import build as build_head
+from small_heads import samples as head_samples
+from tiny_recognizers import batch, no_recomputation, sample
+from tiny_recognizers import build as build_recognizer
 from torch import nn
 
 from vll_mmaction.models import (
     C3DLite,
     ConsistentConstraintLoss,
     clip_groups,
-    consistency_modes,
-    losses,
     video_level_loss,
 )
+from vll_mmaction.models.losses import consistency, pair_distance
 
 TYPES = [torch.float32, torch.bfloat16, torch.float16]
 OPTIONS = [
     dict(zip(('mode', 'score', 'distance', 'detach_target'), values))
     for values in itertools.product(
-        consistency_modes.MODES,
+        consistency.MODES,
         ('prob', 'logit'),
         ('l2', 'mse'),
         (False, True),
@@ -134,7 +133,7 @@ def test_losses(cuda, options, dtype, monkeypatch):
     assert len(clip_groups(ids).first) * logits.shape[1] > 20000
     ccl = ConsistentConstraintLoss(**options)
     for limit, target in ((2**24, labels), (2**24, soft), (20000, labels)):
-        monkeypatch.setattr(consistency_modes, '_MAX_GATHERED', limit)
+        monkeypatch.setattr(pair_distance, '_MAX_GATHERED', limit)
         expected = video_level_loss(logits, target, ids, ccl=ccl)
         (grad,) = torch.autograd.grad(total(expected), logits)
         on_cuda = cuda.upload(logits)
@@ -184,7 +183,7 @@ def test_a_wait_in_the_loss_would_be_seen(cuda, monkeypatch):
     logits, labels, ids = ragged_batch(3)
     logits, labels = cuda.upload(logits), cuda.upload(labels)
     for function, error in ((waits, HostWait), (mixes, RuntimeError)):
-        monkeypatch.setitem(losses.MODES, 'ccl', function)
+        monkeypatch.setitem(consistency.MODES, 'ccl', function)
         with pytest.raises(error):
             video_level_loss(logits, labels, ids)
 
@@ -321,7 +320,7 @@ def test_recomputed_chunks(cuda, norm, autocast, monkeypatch):
     losses, grads = losses_on(cuda, one, batch(), autocast)
     after, cuda.rng_state = cuda.rng_state, state
     monkeypatch.setattr(
-        'vll_mmaction.models.video_level_recognizers.checkpoint',
+        'vll_mmaction.models.recognizers.video_level_recognizers.checkpoint',
         no_recomputation,
     )
     expected_losses, expected = losses_on(cuda, other, batch(), autocast)
@@ -347,7 +346,8 @@ def test_train_step_with_scaler_and_accumulation(cuda, dtype, monkeypatch):
     for run in (None, no_recomputation):
         if run:
             monkeypatch.setattr(
-                'vll_mmaction.models.video_level_recognizers.checkpoint', run
+                'vll_mmaction.models.recognizers.video_level_recognizers.checkpoint',
+                run,
             )
         one = moved(cuda, model)
         before = values_of(one)

@@ -1,28 +1,26 @@
 """The benchmarks run, and their arithmetic is right. Nothing is timed here."""
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import balance
+import bench_common as common
+import growth
+import input_path
+import loss
+import memory
 import numpy as np
 import pytest
+import seeking
 import torch
+import train_step
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import Interval
 from torch.profiler import profile, record_function
 
 FOLDER = Path(__file__).parents[2] / 'tools' / 'benchmarks'
-sys.path.append(str(FOLDER))
-balance = importlib.import_module('balance')
-common = importlib.import_module('bench_common')
-growth = importlib.import_module('growth')
-input_path = importlib.import_module('input_path')
-loss = importlib.import_module('loss')
-memory = importlib.import_module('memory')
-seeking = importlib.import_module('seeking')
-train_step = importlib.import_module('train_step')
 
 
 def test_markdown():

@@ -8,6 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import cv2
+import demo
 import numpy as np
 import pytest
 import torch
@@ -17,9 +18,6 @@ from stock_tools import small_config
 from video_files import read_video, write_video
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-sys.path.insert(0, str(TOOLS))
-
-import demo  # noqa: E402
 
 
 @pytest.fixture(scope='module')

@@ -3,13 +3,21 @@
 import csv
 import fcntl
 import json
-import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from experiments import cli, report, runs, stats
+from experiments.plans import (
+    CONFIGS,
+    ExperimentError,
+    Run,
+    find_config,
+    gpus_of,
+)
+from experiments.tables import BY_NAME, TABLES, Row, Table
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -18,19 +26,6 @@ from video_files import write_dataset
 
 from vll_mmaction.evaluation import clip_metrics
 from vll_mmaction.evaluation.clip_metrics import ClipResults
-
-TOOLS = Path(__file__).parents[2] / 'tools'
-sys.path.insert(0, str(TOOLS))
-
-from experiments import cli, report, runs, stats  # noqa: E402
-from experiments.plans import (  # noqa: E402
-    CONFIGS,
-    ExperimentError,
-    Run,
-    find_config,
-    gpus_of,
-)
-from experiments.tables import BY_NAME, TABLES, Row, Table  # noqa: E402
 
 CLIP = CONFIGS / 'clip_c3d_ucf101_finetune.py'
 VLL = CONFIGS / 'vll_c3d_ucf101_finetune.py'

@@ -2,16 +2,11 @@
 
 import csv
 import math
-import sys
-from pathlib import Path
 
+import loss_study
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'tools'))
-
-import loss_study  # noqa: E402
 
 
 def batch():

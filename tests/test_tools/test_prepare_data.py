@@ -5,22 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import make_stand_in
 import pytest
 from data_sets import HMDB, UCF, write_archives, write_ucf_splits
 from mmaction.datasets import VideoDataset
-
-from vll_mmaction.datasets import FrameIndex, VideoClipDataset
-
-TOOLS = Path(__file__).parents[2] / 'tools/data'
-sys.path.insert(0, str(TOOLS))
-
-import make_stand_in  # noqa: E402
-from video_lists import (  # noqa: E402
+from video_lists import (
     HMDB51,
     UCF101,
     PreparationError,
     prepare,
 )
+
+from vll_mmaction.datasets import FrameIndex, VideoClipDataset
+
+TOOLS = Path(__file__).parents[2] / 'tools/data'
 
 
 @pytest.fixture(scope='module')

@@ -1,22 +1,20 @@
 """The stress tests of training in small: killed and resumed, leaks."""
 
-import importlib
 import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import kill_resume
+import leaks
 import torch
 from mmengine.config import Config
 
 from vll_mmaction.datasets import ClipDatasetMixin
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / 'tools/stress'
-sys.path.append(str(FOLDER))
-kill_resume = importlib.import_module('kill_resume')
-leaks = importlib.import_module('leaks')
+FOLDER = ROOT / 'tests/stress'
 
 
 def test_killed_and_resumed_is_equal(tmp_path):

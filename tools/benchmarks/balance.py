@@ -79,7 +79,7 @@ def deal(
     Returns:
         np.ndarray: (steps, ranks, videos) int64.
     """
-    target = 'vll_mmaction.datasets.video_sampler.get_dist_info'
+    target = 'vll_mmaction.datasets.samplers.video_sampler.get_dist_info'
     with mock.patch(target, lambda: (0, ranks)):
         sampler = VideoGroupedSampler(
             SimpleNamespace(clip_counts=counts), seed=0, **kwargs

@@ -42,7 +42,7 @@ def write_index(folder: Path, num_videos: int) -> str:
     Returns:
         str: The annotation file.
     """
-    from vll_mmaction.datasets.frame_index import (
+    from vll_mmaction.video_io.frame_index import (
         FrameIndex,
         VideoEntry,
         _stamp,
@@ -83,11 +83,8 @@ def measure(num_videos: int) -> dict:
         dict: ``startup``, ``epoch``, ``lookup`` (processor seconds),
         ``clips`` and ``memory`` (MB beyond the imports).
     """
-    from vll_mmaction.datasets import (
-        SampleVideoClips,
-        VideoClipDataset,
-        frame_index,
-    )
+    from vll_mmaction.datasets import SampleVideoClips, VideoClipDataset
+    from vll_mmaction.video_io import frame_index
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -151,7 +148,7 @@ def count_frames_seconds(num_videos: int) -> float:
     Returns:
         float: Seconds a video, on all cores.
     """
-    from vll_mmaction.datasets.frame_index import count_frames
+    from vll_mmaction.video_io.frame_index import count_frames
 
     with tempfile.TemporaryDirectory() as name:
         first = encode_video(os.path.join(name, '0.avi'), num_frames=186)

@@ -96,12 +96,9 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
     """
     from mmengine.dataset import Compose
 
-    from vll_mmaction.datasets import (
-        ClipBatch,
-        VideoClipDataset,
-        fast_resize,
-    )
-    from vll_mmaction.datasets.clip_geometry import needed_corner
+    from vll_mmaction.datasets import ClipBatch, VideoClipDataset
+    from vll_mmaction.video_io import fast_resize
+    from vll_mmaction.video_io.clip_geometry import needed_corner
 
     with open(ann_file, 'w', encoding='utf-8') as file:
         print(path, 0, file=file)
@@ -246,8 +243,8 @@ def where_time_goes(read: Callable, rounds: int) -> dict:
     Returns:
         dict[str, float]: Medians.
     """
-    from vll_mmaction.datasets import frame_source
-    from vll_mmaction.datasets.fast_resize import FastResize
+    from vll_mmaction.video_io import frame_source
+    from vll_mmaction.video_io.fast_resize import FastResize
 
     taken: dict[str, float] = {}
 

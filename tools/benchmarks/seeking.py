@@ -28,8 +28,8 @@ import decord
 import numpy as np
 from bench_common import encode_video, machine, markdown
 
-from vll_mmaction.datasets.frame_source import SeekPoint, read_frames
-from vll_mmaction.datasets.seek_points import find_seek_points
+from vll_mmaction.video_io.frame_source import SeekPoint, read_frames
+from vll_mmaction.video_io.seek_points import find_seek_points
 
 CLIP_LEN = 16
 B_FRAMES = dict(b_frames=2)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from vll_mmaction.datasets import ClipSampling, FrameIndex
-from vll_mmaction.datasets.frame_index import (
+from vll_mmaction.video_io.frame_index import (
     default_index_path,
     load_or_build,
 )

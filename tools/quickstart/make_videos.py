@@ -126,9 +126,7 @@ class VideoPlan:
         return segment * SEGMENT, end
 
 
-def plan_videos(
-    split, num_videos, seed=0, suffix='.avi', ambiguity='some'
-):
+def plan_videos(split, num_videos, seed=0, suffix='.avi', ambiguity='some'):
     """Choose label, length and distractor segments of each video of a split.
 
     Labels go round; lengths are dealt from a shuffled deck of all lengths,
@@ -162,9 +160,7 @@ def plan_videos(
                 path=f'{split}/{CLASSES[label]}_{i:04d}{suffix}',
                 label=label,
                 num_frames=num_frames,
-                shown=_choose_motions(
-                    rng, label, max(1, segments), ambiguity
-                ),
+                shown=_choose_motions(rng, label, max(1, segments), ambiguity),
                 seed=(seed, number, i),
             )
         )

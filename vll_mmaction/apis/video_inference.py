@@ -27,9 +27,9 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..datasets import SampleVideoClips
-from ..datasets.frame_index import count_frames
-from ..datasets.frame_source import read_frames
 from ..evaluation import ClipResults
+from ..video_io.frame_index import count_frames
+from ..video_io.frame_source import read_frames
 
 CLIPS_AT_ONCE = 8
 """Clips through the network at once where the config does not say."""

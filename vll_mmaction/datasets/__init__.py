@@ -1,18 +1,22 @@
-"""Videos as sets of clips: clip dataset, samplers, frame index."""
+"""Videos as sets of clips: datasets, samplers, transforms."""
 
-from .clip_batch import ClipBatch
+from ..video_io.frame_index import FrameIndex
 from .clip_dataset import VideoClipDataset
 from .clip_dataset_mixin import ClipDatasetMixin
-from .clip_sampling import ClipSampling, SampleVideoClips
 from .dataset_wrappers import ConcatDataset, RepeatDataset
-from .frame_index import FrameIndex
 from .rawframe_clip_dataset import RawframeClipDataset
-from .video_reader import ReadVideoClips, VideoReaderInit
-from .video_sampler import (
+from .samplers import (
+    ClipBatch,
     ClipBatchSampler,
     KeyedBatchSampler,
     VideoGroupedBatchSampler,
     VideoGroupedSampler,
+)
+from .transforms import (
+    ClipSampling,
+    ReadVideoClips,
+    SampleVideoClips,
+    VideoReaderInit,
 )
 
 __all__ = [

@@ -7,13 +7,13 @@ from typing import Any, Callable, Optional, Union
 from mmaction.datasets import VideoDataset
 from mmaction.registry import DATASETS
 
-from .clip_dataset_mixin import ClipDatasetMixin
-from .frame_index import (
+from ..video_io.frame_index import (
     FrameIndex,
     count_by_transform,
     default_index_path,
     load_or_build,
 )
+from .clip_dataset_mixin import ClipDatasetMixin
 
 
 @DATASETS.register_module()

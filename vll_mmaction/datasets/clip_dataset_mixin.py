@@ -17,16 +17,16 @@ from mmengine.dataset import Compose, force_full_init
 from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 
-from .clip_array import PlanarClips, shared_empty
-from .clip_batch import (
+from ..video_io.clip_array import PlanarClips, shared_empty
+from ..video_io.read_watch import ReadWatch
+from .samplers.clip_batch import (
     ClipBatch,
     ClipDraws,
     draw_key,
     kept_generators,
     seed_generators,
 )
-from .clip_sampling import ClipSampling, SampleVideoClips
-from .read_watch import ReadWatch
+from .transforms.clip_sampling import ClipSampling, SampleVideoClips
 
 # How many other videos are tried in place of one that cannot be read.
 MAX_REPLACEMENTS = 10

@@ -13,7 +13,7 @@ import numpy as np
 from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 
-from .clip_batch import ClipBatch
+from .samplers.clip_batch import ClipBatch
 
 
 @DATASETS.register_module()

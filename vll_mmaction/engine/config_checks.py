@@ -27,10 +27,10 @@ from vll_mmaction.datasets import (
     VideoGroupedBatchSampler,
     VideoGroupedSampler,
 )
-from vll_mmaction.datasets.clip_batch import kept_generators
+from vll_mmaction.datasets.samplers.clip_batch import kept_generators
 from vll_mmaction.evaluation import ClipConsistencyMetric
 from vll_mmaction.models import C3DLite, VideoLevelHeadMixin, VideoLevelLoss
-from vll_mmaction.models.video_level_recognizers import (
+from vll_mmaction.models.recognizers.video_level_recognizers import (
     VideoLevelRecognizerMixin,
 )
 

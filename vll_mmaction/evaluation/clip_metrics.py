@@ -17,7 +17,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, print_log
 from scipy.spatial.distance import pdist
 
-from ..voting import majority_vote
+from ..models.heads.voting import majority_vote
 
 # Networks that tell clips apart do not come near the first.
 _SAME_ANSWERS = 0.95

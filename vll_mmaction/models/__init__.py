@@ -1,34 +1,33 @@
-"""Models: C3D-lite, the video-level loss, heads and recognizers."""
+"""Models: C3D-lite, the video-level losses, heads and recognizers."""
 
-from .c3d_lite import C3DLite
-from .clip_data_preprocessor import ClipDataPreprocessor
-from .clip_grouping import clip_groups
+from .backbones import C3DLite
+from .data_preprocessors import ClipDataPreprocessor
+from .heads import *  # noqa: F401,F403
+from .heads import VOTE_RULES, VideoLevelHeadMixin, majority_vote
 from .losses import (
     ConsistentConstraintLoss,
     MeanPredictionLoss,
     VideoLevelLoss,
+    clip_groups,
     consistent_constraint_loss,
     mean_prediction_loss,
     video_level_loss,
 )
-from .video_level_heads import *  # noqa: F401,F403
-from .video_level_heads import VideoLevelHeadMixin
-from .video_level_recognizers import (
-    VideoLevelRecognizer2D,
-    VideoLevelRecognizer3D,
-)
+from .recognizers import VideoLevelRecognizer2D, VideoLevelRecognizer3D
 
 __all__ = [
     'C3DLite',
     'ClipDataPreprocessor',
     'ConsistentConstraintLoss',
     'MeanPredictionLoss',
+    'VOTE_RULES',
     'VideoLevelHeadMixin',
     'VideoLevelLoss',
     'VideoLevelRecognizer2D',
     'VideoLevelRecognizer3D',
     'clip_groups',
     'consistent_constraint_loss',
+    'majority_vote',
     'mean_prediction_loss',
     'video_level_loss',
 ]

@@ -29,7 +29,7 @@ IMAGES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
 
 def _load_read_frames() -> Callable:
     """Our decoder, without its package, which would import torch."""
-    path = Path(__file__).parents[1] / 'datasets/frame_source.py'
+    path = Path(__file__).parents[1] / 'video_io/frame_source.py'
     return runpy.run_path(str(path))['read_frames']
 
 

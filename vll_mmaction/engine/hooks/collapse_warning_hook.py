@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ...models.clip_grouping import send_to
+from ...models.losses.clip_grouping import send_to
 from .training_scores import training_scores
 
 # A collapsed network's answer moves from class to class with the labels it

@@ -1,0 +1,8 @@
+"""Lets these scripts import what ``tools/`` holds; pytest does it itself."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+for folder in ('tools/quickstart', 'tools/benchmarks'):
+    sys.path.append(str(ROOT / folder))

@@ -1,0 +1,134 @@
+"""Says what a config may hold where MMEngine says only that it failed.
+
+MMEngine's messages about an unknown ``type`` or argument name neither the
+names that are allowed nor, for an argument, its value. They are added here;
+nothing else about building changes.
+"""
+
+import difflib
+import functools
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.registry import Registry
+
+from ..version import __version__
+
+# A registry with more names than that is answered with the similar ones.
+MAX_NAMES = 12
+
+
+def explain() -> None:
+    """Let errors of ``Registry.build`` say what is allowed. Idempotent."""
+    original = Registry.build
+    if hasattr(original, '_wrapped_by_vll_mmaction'):
+        return
+
+    @functools.wraps(original)
+    def build(self: Registry, cfg: dict, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(self, cfg, *args, **kwargs)
+        except (KeyError, TypeError) as error:
+            # An inner build may have explained it already.
+            if not hasattr(error, '_explained'):
+                more = _unknown_type(self, cfg, error) or _unknown_argument(
+                    self, cfg, error
+                )
+                if more:
+                    error.args = (more,)
+                    setattr(error, '_explained', True)  # noqa: B010
+            raise
+
+    build._wrapped_by_vll_mmaction = True
+    Registry.build = build
+
+
+def _unknown_type(registry: Registry, cfg: dict, error: Exception) -> str:
+    """What to say of a name that is not registered, '' if that isn't it."""
+    name = cfg.get('type') if isinstance(cfg, dict) else None
+    wanted = f'{name} is not in the '
+    if not isinstance(name, str) or not str(error.args[0]).startswith(wanted):
+        return ''
+    names = sorted(set(_names(registry.root)))
+    scope = next(
+        (s for s, r in registry.children.items() if name in r.module_dict), ''
+    )
+    if scope:
+        return (
+            f"type='{name}' is of the scope '{scope}', but asked for outside "
+            f"of it: set default_scope = '{scope}' in the config, or call "
+            f"mmengine.registry.init_default_scope('{scope}') first."
+        )
+    if len(names) <= MAX_NAMES:
+        known = f'It has {", ".join(names)}.'
+    else:
+        similar = difflib.get_close_matches(name.split('.')[-1], names, 3, 0.7)
+        known = (
+            f'Of its {len(names)} names these are similar: '
+            f'{", ".join(similar) or "none"}.'
+        )
+    return (
+        f"type='{name}' is not in the registry of {registry.name}s, in "
+        f'{_shown(cfg)}. {known} Correct the name; a class of your own must '
+        'be imported by custom_imports.'
+    )
+
+
+def _names(registry: Registry) -> Iterator[str]:
+    yield from registry.module_dict
+    for child in registry.children.values():
+        yield from _names(child)
+
+
+def _unknown_argument(registry: Registry, cfg: dict, error: Exception) -> str:
+    """What to say of an argument that a class does not take, or ''."""
+    found = re.search(
+        r"got an unexpected keyword argument '(\w+)'", str(error.args[0])
+    )
+    if not found or not isinstance(cfg, dict):
+        return ''
+    name, kind = found[1], cfg.get('type')
+    if isinstance(kind, str):
+        with registry.switch_scope_and_registry(None) as scoped:
+            kind = scoped.get(kind)
+    if name not in cfg or not inspect.isclass(kind):
+        return ''
+    allowed = _arguments(kind)
+    if name in allowed:
+        return ''
+    # The config may have been written for another version.
+    ours = kind.__module__.startswith('vll_mmaction')
+    version = f' in vll_mmaction {__version__}' if ours else ''
+    similar = difflib.get_close_matches(name, allowed, 1)
+    meant = f' Did you mean {similar[0]}?' if similar else ''
+    return (
+        f'{kind.__name__} has no argument {name}={cfg[name]!r}{version}. It '
+        f'takes {", ".join(allowed)}.{meant}'
+    )
+
+
+def _arguments(kind: type) -> list[str]:
+    """Names that a class takes, also those it hands on by ``**kwargs``."""
+    names: dict[str, None] = {}
+    for base in kind.__mro__:
+        init = base.__dict__.get('__init__')
+        if init is None:
+            continue
+        parameters = list(inspect.signature(init).parameters.values())
+        for parameter in parameters[1:]:
+            if parameter.kind in (
+                parameter.POSITIONAL_OR_KEYWORD,
+                parameter.KEYWORD_ONLY,
+            ):
+                names.setdefault(parameter.name)
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            break
+    return list(names)
+
+
+def _shown(cfg: dict) -> str:
+    """A config dict in short."""
+    text = ', '.join(f'{key}={value!r}' for key, value in cfg.items())
+    return f'dict({text if len(text) < 120 else text[:120] + "..."})'

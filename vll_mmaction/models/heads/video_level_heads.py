@@ -1,0 +1,333 @@
+"""Stock classification heads that know which clips are of one video."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Callable, NoReturn, Optional
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmaction.models.heads import BaseHead
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from torch import Tensor
+
+from ..losses.clip_grouping import number_videos, send_to
+from .voting import VOTE_RULES
+
+_STOCK_AVERAGES = ('prob', 'score', None)
+
+# Stock heads that have no video-level twin, and why.
+_NOT_SERVED = dict(
+    FeatureHead='it extracts features and has no classes',
+    GCNHead='it classifies skeletons, not clips of frames',
+    RGBPoseHead='it scores two modalities apart',
+    TSNAudioHead='it classifies audio, not clips of frames',
+)
+
+
+class VideoLevelHeadMixin:
+    """What a stock head lacks for video-level learning (Shi et al. 2020).
+
+    Put before a head: ``class VideoLevelI3DHead(VideoLevelHeadMixin,
+    I3DHead)``. Parameters keep the stock head's names. It differs from the
+    stock head in this:
+
+    - a ``loss_cls`` whose ``forward`` has an argument ``video_ids``, such as
+      :class:`VideoLevelLoss`, is told the video of each clip;
+    - top-k accuracy is computed without waiting for the GPU;
+    - with such a loss, ``wrong_clips`` and ``agreement`` are logged as well;
+    - ``training_scores`` keeps the logits of the last training batch, (M, K)
+      without gradient, for hooks that watch them;
+    - ``average_clips='vote'`` predicts by the clips' votes (Section 4.1):
+      ``pred_score = (votes + mean probability) / (m + 1)`` for m clips. It
+      sums to one, ranks by votes and breaks ties by mean probability. Further
+      rules join in ``vll_mmaction/models/heads/voting.py``;
+    - each predicted data sample gets ``clip_scores``, the probabilities of
+      all its views.
+
+    The arguments are the stock head's, save that ``average_clips`` may be
+    ``'vote'`` and ``multi_class`` must be False.
+
+    Raises:
+        ValueError: ``average_clips`` is unknown, or ``multi_class`` is set.
+    """
+
+    training_scores: Optional[Tensor] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        name = type(self).__name__
+        if self.multi_class:
+            raise ValueError(
+                f'{name} does not support multi_class=True: clips vote for '
+                'one class a video'
+            )
+        allowed = (*VOTE_RULES, *_STOCK_AVERAGES)
+        if self.average_clips not in allowed:
+            raise ValueError(
+                f'average_clips of {name} must be one of '
+                f'{", ".join(map(repr, allowed))}, but got '
+                f'{self.average_clips!r}'
+            )
+
+    def loss_by_feat(
+        self, cls_scores: Tensor, data_samples: Sequence[ActionDataSample]
+    ) -> dict[str, Tensor]:
+        """Loss and top-k accuracy of the clips of a batch.
+
+        Args:
+            cls_scores (Tensor): Logits, (M, K). M is a multiple of the
+                number of data samples: views of one sample are side by side.
+            data_samples (Sequence[ActionDataSample]): With ``gt_label``, (1,)
+                int64 or (K,) soft, and the integer ``video_id`` in the meta
+                info if the loss takes ``video_ids``.
+
+        Returns:
+            dict[str, Tensor]: Scalars on the device of the scores.
+
+            - ``loss_cls`` or the terms of the loss.
+            - ``top{k}_acc``: the share of clips, if labels are hard.
+            - ``wrong_clips``, if the loss takes ``video_ids``: share of a
+              video's clips whose answer is not its label (N_e / m in Shi et
+              al. 2020, Eq. 5 and 6), mean over the videos.
+            - ``agreement``, likewise: share of a video's clips that vote for
+              its winner, as :class:`ClipConsistencyMetric` has it.
+
+        Raises:
+            ValueError: A sample has several labels or no ``video_id``, the
+                rows cannot be dealt to the samples, or the clips of a video
+                differ in their soft labels.
+        """
+        views = _views_a_sample(cls_scores, data_samples)
+        labels = _stack_labels(data_samples)
+        labels = send_to(labels, cls_scores.device)
+        labels = labels.repeat_interleave(views, dim=0)
+        self.training_scores = cls_scores.detach()
+
+        losses = dict()
+        soft = labels.dim() == 2
+        classes = labels.argmax(dim=1) if soft else labels
+        if not soft:
+            losses.update(_top_k_accuracy(cls_scores, labels, self.topk))
+        if self.label_smooth_eps != 0:
+            num_classes = cls_scores.shape[1]
+            if not soft:
+                labels = F.one_hot(labels, num_classes)
+            labels = (
+                1 - self.label_smooth_eps
+            ) * labels + self.label_smooth_eps / num_classes
+
+        kwargs = dict()
+        if 'video_ids' in inspect.signature(self.loss_cls.forward).parameters:
+            video_ids = self._video_ids(data_samples)
+            video_ids = video_ids.repeat_interleave(views)
+            kwargs['video_ids'] = video_ids
+            if soft:
+                _check_blended(video_ids, labels)
+            losses.update(_consistency(cls_scores, classes, video_ids))
+        loss_cls = self.loss_cls(cls_scores, labels, **kwargs)
+        if isinstance(loss_cls, dict):
+            losses.update(loss_cls)
+        else:
+            losses['loss_cls'] = loss_cls
+        return losses
+
+    def predict_by_feat(
+        self, cls_scores: Tensor, data_samples: Sequence[ActionDataSample]
+    ) -> Sequence[ActionDataSample]:
+        """Prediction of each video from the logits of its clips.
+
+        Args:
+            cls_scores (Tensor): Logits, (M, K), the m views of a sample side
+                by side. All samples have the same number of views, so videos
+                of different clip counts need a batch size of 1.
+            data_samples (Sequence[ActionDataSample]): Their ``num_clips`` in
+                the meta info tells clips from crops.
+
+        Returns:
+            Sequence[ActionDataSample]: The samples with
+
+            - ``pred_score``: (K,) float32; (m, K) logits for
+              ``average_clips=None``, as in stock.
+            - ``pred_label``: its argmax, (1,) int64.
+            - ``clip_scores``: softmax of each view, (m, K) float32; with
+              several crops, the views of the first clip come first.
+
+        Raises:
+            ValueError: The rows cannot be dealt to the samples.
+        """
+        views = _views_a_sample(cls_scores, data_samples)
+        _check_equal_clips(data_samples)
+        # Half-precision scores would not survive numpy in the metrics.
+        cls_scores = cls_scores.float()
+        probs = cls_scores.softmax(dim=1).split(views)
+        for data_sample, clip_scores in zip(data_samples, probs):
+            num_clips = data_sample.get('num_clips', views)
+            clip_scores = _group_by_clip(clip_scores, num_clips)
+            data_sample.set_field(clip_scores, 'clip_scores')
+        return super().predict_by_feat(cls_scores, data_samples)
+
+    def average_clip(self, cls_scores: Tensor, num_segs: int = 1) -> Tensor:
+        """Scores of a video from those of its views.
+
+        Args:
+            cls_scores (Tensor): Logits, (B * num_segs, K).
+            num_segs (int): Views a video. Defaults to 1.
+
+        Returns:
+            Tensor: (B, K); (B, num_segs, K) for ``average_clips=None``.
+        """
+        if self.average_clips in _STOCK_AVERAGES:
+            return super().average_clip(cls_scores, num_segs)
+        num_classes = cls_scores.shape[1]
+        probs = cls_scores.softmax(dim=1).view(-1, num_segs, num_classes)
+        return VOTE_RULES[self.average_clips](probs)
+
+    def _video_ids(self, data_samples: Sequence[ActionDataSample]) -> Tensor:
+        """Video of each sample, (N,) int64, on the CPU."""
+        # Not `metainfo`, which copies all of it, deeply.
+        ids = [x.get('video_id') for x in data_samples]
+        for video_id in ids:
+            if not isinstance(video_id, (int, np.integer)):
+                raise ValueError(
+                    f'{type(self.loss_cls).__name__} needs an integer '
+                    "'video_id' in the meta info of each data sample, but "
+                    f'got {video_id!r}: train on a VideoClipDataset, and keep '
+                    "'video_id' in the meta_keys of PackActionInputs"
+                )
+        return torch.tensor(ids, dtype=torch.int64)
+
+
+def _views_a_sample(cls_scores: Tensor, data_samples: Sequence) -> int:
+    views, rest = divmod(len(cls_scores), len(data_samples))
+    if rest or views == 0:
+        raise ValueError(
+            f'{len(cls_scores)} rows of scores cannot be dealt evenly to '
+            f'{len(data_samples)} data samples: videos of different clip '
+            'counts are tested with batch_size=1'
+        )
+    return views
+
+
+def _check_equal_clips(data_samples: Sequence[ActionDataSample]) -> None:
+    """Refuse a test batch of ragged videos, which stock pads silently."""
+    counts = {x.get('num_clips') for x in data_samples}
+    if len(counts) > 1:
+        raise ValueError(
+            f'a batch holds videos of {sorted(counts, key=str)} clips: '
+            'videos of different clip counts are tested with batch_size=1'
+        )
+
+
+def _stack_labels(data_samples: Sequence[ActionDataSample]) -> Tensor:
+    """Hard labels (N,) int64 or soft labels (N, K) floating point."""
+    labels = torch.stack([x.gt_label for x in data_samples])
+    if labels.is_floating_point():
+        return labels
+    if labels.shape[1] != 1:
+        raise ValueError(
+            'video-level heads take one label a clip, but got '
+            f'{labels.shape[1]} (multi-class labels are not supported)'
+        )
+    return labels.squeeze(1)
+
+
+def _check_blended(video_ids: Tensor, labels: Tensor) -> None:
+    """Refuse clips that Mixup or CutMix made of several videos.
+
+    With soft labels on a GPU this waits for it; hard labels cost nothing.
+    """
+    _, first, video = np.unique(
+        video_ids.numpy(), return_index=True, return_inverse=True
+    )
+    if not torch.equal(labels, labels[torch.from_numpy(first[video])]):
+        raise ValueError(
+            'clips of one video have different soft labels. Mixup and CutMix '
+            'blend clips of different videos, which a video-level loss would '
+            'compare as one: remove `blending` from the data_preprocessor'
+        )
+
+
+def _group_by_clip(scores: Tensor, num_clips: int) -> Tensor:
+    """Reorder views (m, K) from crop by crop to clip by clip.
+
+    ``FormatShape`` puts clip k of crop c at ``c * num_clips + k``.
+    """
+    if len(scores) <= num_clips or len(scores) % num_clips:
+        return scores
+    crops = len(scores) // num_clips
+    grouped = scores.view(crops, num_clips, -1).transpose(0, 1)
+    return grouped.reshape(scores.shape)
+
+
+def _top_k_accuracy(
+    cls_scores: Tensor, labels: Tensor, topk: Sequence[int]
+) -> dict[str, Tensor]:
+    """Share of clips whose label is among the k best, for each k."""
+    num_classes = cls_scores.shape[1]
+    best = cls_scores.detach().topk(min(max(topk), num_classes), dim=1)
+    hits = best.indices == labels[:, None]
+    return {f'top{k}_acc': hits[:, :k].any(dim=1).float().mean() for k in topk}
+
+
+def _consistency(
+    cls_scores: Tensor, classes: Tensor, video_ids: Tensor
+) -> dict[str, Tensor]:
+    """Wrong clips and agreement, mean over the videos.
+
+    Args:
+        cls_scores (Tensor): Logits, (M, K).
+        classes (Tensor): Label of each clip, (M,) int64.
+        video_ids (Tensor): (M,) int64 on the CPU.
+    """
+    groups = number_videos(video_ids)
+    num_videos = len(groups.counts)
+    video = send_to(groups.video, cls_scores.device)
+
+    answers = cls_scores.detach().argmax(dim=1)
+    one = torch.ones_like(answers, dtype=torch.float32)
+    num_classes = cls_scores.shape[1]
+    votes = one.new_zeros(num_videos * num_classes)
+    votes = votes.index_add(0, video * num_classes + answers, one)
+    votes = votes.view(num_videos, num_classes)
+    clips = votes.sum(dim=1)
+    wrong = one.new_zeros(num_videos)
+    wrong = wrong.index_add(0, video, (answers != classes).float())
+    return dict(
+        wrong_clips=(wrong / clips).mean(),
+        agreement=(votes.amax(dim=1) / clips).mean(),
+    )
+
+
+def _make_head(stock: type) -> type:
+    name = f'VideoLevel{stock.__name__}'
+    doc = f':class:`{stock.__name__}` with :class:`VideoLevelHeadMixin`.'
+    namespace = dict(__module__=__name__, __doc__=doc)
+    return type(stock)(name, (VideoLevelHeadMixin, stock), namespace)
+
+
+def _refuse(stock_name: str) -> Callable[..., NoReturn]:
+    def build(*args: Any, **kwargs: Any) -> NoReturn:
+        raise ValueError(
+            f'there is no VideoLevel{stock_name}: {stock_name} is no head '
+            f'for video-level learning, since {_NOT_SERVED[stock_name]}'
+        )
+
+    return build
+
+
+__all__ = ['VideoLevelHeadMixin']
+for _name, _stock in list(MODELS.module_dict.items()):
+    if not (inspect.isclass(_stock) and issubclass(_stock, BaseHead)):
+        continue
+    # A user's own head may override what the mixin relies on: there, write
+    # the class by hand.
+    if not _stock.__module__.startswith('mmaction.models.heads.'):
+        continue
+    if _name in _NOT_SERVED:
+        _twin = _refuse(_name)
+    else:
+        _twin = globals()[f'VideoLevel{_name}'] = _make_head(_stock)
+        __all__.append(f'VideoLevel{_name}')
+    MODELS.register_module(name=f'VideoLevel{_name}', module=_twin)
