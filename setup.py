@@ -66,7 +66,7 @@ setup(
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
         'Jinja2',
-        'matplotlib',
+        'matplotlib>=3.7',
         # The first ones from 4.12 on ask for numpy 2. MMAction2 and MMEngine
         # each ask for one of the two, and they share the module `cv2`.
         'opencv-contrib-python<4.12',
