@@ -192,20 +192,17 @@
     remember();
     update();
   });
-  form.addEventListener('reset', () => setTimeout(() => {
-    remember();
-    update();
-  }));
   window.addEventListener('hashchange', recall);
   new IntersectionObserver((seen) => {
     if (seen.some((x) => x.isIntersecting)) more();
   }, {rootMargin: '2000px'}).observe(end);
 
   document.addEventListener('click', (event) => {
-    const button = event.target.closest('[data-show], [data-label]');
+    const button = event.target.closest('#clear, [data-show], [data-label]');
     if (!button) return;
-    fill({...button.dataset});
+    fill(button.dataset);
     remember();
+    if (button.id === 'clear') return;
     form.scrollIntoView();
     list.firstChild?.focus({preventScroll: true});
   });
