@@ -25,7 +25,7 @@ REQUIRED = {
 # Distributions that install the same module as one of those: each of them
 # will do, but never one over the other.
 TWINS = {
-    'mmengine': ('onedl-mmengine',),
+    'mmengine': ('mmengine-lite', 'onedl-mmengine'),
     'mmcv-lite': ('mmcv', 'onedl-mmcv'),
 }
 
