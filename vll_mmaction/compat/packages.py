@@ -68,9 +68,9 @@ def collect_env_without_distutils() -> bool:
         return False
     original = module.collect_env
     errors = types.ModuleType('distutils.errors')
-    errors.DistutilsPlatformError = OSError  # type: ignore[attr-defined]
+    errors.DistutilsPlatformError = OSError
     package = types.ModuleType('distutils')
-    package.errors = errors  # type: ignore[attr-defined]
+    package.errors = errors
 
     @functools.wraps(original)
     def collect_env() -> dict:

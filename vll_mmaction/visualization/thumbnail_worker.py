@@ -86,9 +86,9 @@ def make_strip(
         strip[row, :, column] = cv2.resize(
             frame, (width, HEIGHT), interpolation=cv2.INTER_AREA
         )
-    strip = strip.reshape(rows * HEIGHT, columns * width, 3)
+    picture = strip.reshape(rows * HEIGHT, columns * width, 3)
     good, data = cv2.imencode(
-        '.jpg', strip, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        '.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     )
     if not good:
         raise ValueError(f'{len(frames)} frames are too many for a picture')
