@@ -1,7 +1,7 @@
-"""Finds a script of MMAction2's tools, for launch.sh.
+"""Finds a script of MMAction2's tools, for train.py, test.py and launch.sh.
 
-Prints the script's path, the number of CUDA devices and the number of CPU
-threads that PyTorch would use, each on a line.
+Prints the path of the one of ours that starts it, the number of CUDA devices
+and the number of CPU threads that PyTorch would use, each on a line.
 """
 
 import importlib.util
@@ -29,10 +29,12 @@ def find_tool(script: str) -> str:
 
 def main() -> None:
     """Print what launch.sh wants to know."""
-    tool = find_tool(sys.argv[1])
+    find_tool(sys.argv[1])
     package_folder('vll_mmaction', 'pip install -e . in its folder')
     import torch
 
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    tool = os.path.join(ours, sys.argv[1])
     print(tool, torch.cuda.device_count(), torch.get_num_threads(), sep='\n')
 
 
