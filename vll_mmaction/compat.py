@@ -33,6 +33,7 @@ def apply() -> None:
     allow_launcher_without_cuda()
     allow_ddp_on_cpu()
     allow_compile()
+    allow_no_workers()
     provide_is_compiling()
 
 
@@ -179,6 +180,25 @@ def allow_compile() -> None:
     _wrap_once(Runner, '_maybe_compile', spare_metainfo)
 
 
+def allow_no_workers() -> None:
+    """Let ``num_workers=0`` stand beside ``persistent_workers=True``.
+
+    MMEngine hands both to PyTorch, which refuses them: whoever looks into a
+    config with a debugger would have to change both in each dataloader.
+    """
+
+    def without_workers(build: Callable) -> Callable:
+        def wrapper(dataloader: Any, *args: Any, **kwargs: Any) -> Any:
+            is_config = isinstance(dataloader, dict)
+            if is_config and not dataloader.get('num_workers'):
+                dataloader = dict(dataloader, persistent_workers=False)
+            return build(dataloader, *args, **kwargs)
+
+        return wrapper
+
+    _wrap_once(Runner, 'build_dataloader', without_workers)
+
+
 def provide_is_compiling() -> None:
     """Put ``torch.compiler.is_compiling`` where PyTorch has it from 2.3 on.
 
@@ -205,4 +225,5 @@ def _wrap_once(owner: Any, name: str, wrap: Callable) -> None:
     if not hasattr(original, '_wrapped_by_vll_mmaction'):
         wrapped = functools.wraps(original)(wrap(original))
         wrapped._wrapped_by_vll_mmaction = True
-        setattr(owner, name, wrapped)
+        static = isinstance(vars(owner).get(name), staticmethod)
+        setattr(owner, name, staticmethod(wrapped) if static else wrapped)
