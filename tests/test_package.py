@@ -1,3 +1,4 @@
+import ast
 import importlib.util
 import os
 import re
@@ -233,6 +234,7 @@ def test_wheel_of_sdist_is_complete(installed, setup_arguments):
         assert files == {x for x in there if x.suffix != '.so'}
     if CAN_COMPILE:
         assert list(package.glob('video_io/_fast_resize.*.so'))
+    assert list(installed.glob('vll_mmaction-*.dist-info/**/LICENSE'))
     index = yaml.safe_load((package / '.mim/model-index.yml').read_text())
     for path in index['Import']:
         assert (package / '.mim' / path).is_file()
@@ -243,7 +245,7 @@ def test_a_compiler_is_not_needed(compiler, tmp_path):
     """Without one the compiled part is left out, and the rest installed."""
     if not compiler and not CAN_COMPILE:
         pytest.skip('there is no C compiler, or no header of Python')
-    for name in ('setup.py', 'vll_mmaction'):
+    for name in ('README.md', 'setup.py', 'vll_mmaction'):
         os.symlink(ROOT / name, tmp_path / name)
     subprocess.run(
         [sys.executable, '-W', 'ignore', 'setup.py', '-q', 'build_ext'],
@@ -349,3 +351,42 @@ def test_index_says_what_the_configs_say():
             or config.model.backbone.get('pretrained_convs')
         )
         assert started == ('Pretrained' in said), model['Name']
+
+
+# The house
+
+WINGS = [
+    {'version', 'compat', 'video_io'},
+    {'datasets', 'models'},
+    {'evaluation'},
+    {'apis', 'engine', 'visualization'},
+]
+
+
+def imports_of(path):
+    """Wings that a file of the package imports from, by any spelling."""
+    folder = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = folder[: len(folder) + 1 - node.level] if node.level else ()
+            name = '.'.join([*base, *filter(None, [node.module])])
+            names = [f'{name}.{alias.name}' for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            top, *rest = name.split('.')
+            if top == 'vll_mmaction' and rest:
+                yield rest[0]
+
+
+def test_imports_go_down():
+    floors = {wing: n for n, wings in enumerate(WINGS) for wing in wings}
+    package = ROOT / 'vll_mmaction'
+    paths = [p for p in package.rglob('*.py') if p.parent != package]
+    assert {p.relative_to(package).parts[0] for p in paths} <= set(floors)
+    for path in paths:
+        own = path.relative_to(package).parts[0]
+        for wing in imports_of(path):
+            assert wing == own or floors[wing] < floors[own], (path, wing)
