@@ -4,13 +4,12 @@ mim looks for it among the tools of the package that it is told. Arguments are
 those of MMAction2's script.
 """
 
-import runpy
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / 'lib'))
 
-from mmaction_tool import find_tool  # noqa: E402
+from mmaction_tool import run_tool  # noqa: E402
 
 if __name__ == '__main__':
-    runpy.run_path(find_tool(Path(__file__).name), run_name='__main__')
+    run_tool(Path(__file__).name)

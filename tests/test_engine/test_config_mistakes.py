@@ -243,6 +243,35 @@ CASES = [
         ['pretrained_convs', 'lost.pth'],
         FileNotFoundError,
     ),
+    # --- checkpoints
+    Case(
+        'checkpoint_of_another_network',
+        {'load_from': 'OTHER/other.pth'},
+        '...: nothing of this checkpoint fits the model...',
+        ['other.pth', 'Missing in it: backbone.conv1.weight',
+         'Not in the model: layer.weight'],
+    ),
+    Case(
+        'test_of_another_network',
+        {'load_from': 'OTHER/classes.pth', 'test_cfg': dict(type='TestLoop')},
+        '...: this checkpoint does not fit the model, and testing ...',
+        ['classes.pth', 'cls_head.fc_cls.weight (5, 16), not (3, 16)',
+         'default_hooks.checkpoint_fit.strict=False'],
+    ),
+    Case(
+        'other_classes_than_when_it_was_stopped',
+        {'load_from': 'OTHER/classes.pth', 'resume': True},
+        '...: this checkpoint does not fit the model, so that training ...',
+        ['classes.pth', 'cls_head.fc_cls.weight (5, 16), not (3, 16)',
+         'load_from without resume'],
+    ),
+    Case(
+        'address_without_a_connection',
+        {'load_from': 'http://127.0.0.1:9/net-1.pth'},
+        '... could not be fetched (...',
+        ['http://127.0.0.1:9/net-1.pth', 'checkpoints/net-1.pth'],
+        ConnectionError,
+    ),
     # --- samplers
     Case(
         'no_batch_sampler',
@@ -447,7 +476,7 @@ CASES = [
         'not_packed',
         {PACK: dict(type='Flip', flip_ratio=0)},
         'The pipeline of a ... must end with ...',
-        ['VideoClipDataset', "type='PackActionInputs'"],
+        ["type='PackActionInputs'"],
     ),
     # --- validation
     Case(
@@ -513,8 +542,18 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def other_data(tmp_path_factory):
-    """A data set of other videos, and its index."""
+    """A data set of other videos, and its index; other checkpoints."""
     folder = tmp_path_factory.mktemp('other')
+    shapes = {
+        'other.pth': {'layer.weight': (2, 2)},
+        'classes.pth': {
+            'backbone.fc7.bias': (16,),
+            'cls_head.fc_cls.weight': (5, 16),
+        },
+    }
+    for name, parameters in shapes.items():
+        state = {key: torch.zeros(shape) for key, shape in parameters.items()}
+        torch.save(dict(state_dict=state), folder / name)
     write_dataset(folder, [5])
     videos = folder / 'videos'
     (videos / '0.avi').rename(videos / 'other_0.avi')
