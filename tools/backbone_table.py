@@ -56,7 +56,8 @@ It does not mean that the network was trained to convergence. Written by
 - A 2D network whose backbone and head have no `num_segments` (TSN) needs
   `test_cfg=dict(num_segs=...)`, the frames of a clip.
 - C3D, MViT, TimeSformer, UniFormerV2 and VideoMAE are built for one clip
-  length or size: `clip_len` and crop of the pipeline must match the checkpoint.
+  length or size: `clip_len` and crop of the pipeline must match the
+  checkpoint.
 - The stock config of R(2+1)D has SyncBN: with `max_training_views` it needs
   `norm_eval=True`.
 - OmniSource trains on images and videos together in MMAction2, here on videos
