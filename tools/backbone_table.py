@@ -33,11 +33,11 @@ CLIPS = (3, 1)  # of the videos of the training step
 
 PAGE = """# Backbones
 
-Which of MMAction2's recognition networks work with video-level learning. Every
-family that MMAction2 1.2.0 ships was tried: a stock config from
-`configs/recognition`, with `VideoLevel` before the types of recognizer and head
-and `loss_cls=dict(type='VideoLevelLoss')`, reduced in size, on a CPU, from
-random weights. "yes" means that
+Which of MMAction2's recognition networks work with video-level learning.
+Every family that MMAction2 1.2.0 ships was tried: a stock config from
+`configs/recognition`, with `VideoLevel` before the types of recognizer and
+head and `loss_cls=dict(type='VideoLevelLoss')`, reduced in size, on a CPU,
+from random weights. "yes" means that
 
 - three clips of a video, tested together, get the same scores as each alone,
   and vote;
@@ -55,8 +55,9 @@ It does not mean that the network was trained to convergence. Written by
 
 - A 2D network whose backbone and head have no `num_segments` (TSN) needs
   `test_cfg=dict(num_segs=...)`, the frames of a clip.
-- C3D, MViT, TimeSformer, UniFormerV2 and VideoMAE are built for one clip length
-  or size: `clip_len` and crop of the pipeline must match the checkpoint.
+- C3D, MViT, TimeSformer, UniFormerV2 and VideoMAE are built for one clip
+  length or size: `clip_len` and crop of the pipeline must match the
+  checkpoint.
 - The stock config of R(2+1)D has SyncBN: with `max_training_views` it needs
   `norm_eval=True`.
 - OmniSource trains on images and videos together in MMAction2, here on videos
