@@ -175,7 +175,9 @@ ROWS = dict(
     ),
     ce_scratch=Row('video level, CE, from scratch', alpha=0, scratch=True),
     ccl_scratch=Row('ccl, from scratch', scratch=True),
-    nll=Row('CE of the mean prediction', alpha=0.5, term=VideoPredictionLoss()),
+    nll=Row(
+        'CE of the mean prediction', alpha=0.5, term=VideoPredictionLoss()
+    ),
     nll_1=Row(
         'CE of the mean prediction alone', alpha=1, term=VideoPredictionLoss()
     ),
