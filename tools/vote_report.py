@@ -95,7 +95,8 @@ def main(args=None) -> None:
         )
         if len(report.problems) == report.num_videos:
             print(
-                'Are the videos elsewhere? --video-root names their folder.',
+                'Are the videos elsewhere? --video-root names their folder, '
+                'which takes the place of the one that all paths share.',
                 file=sys.stderr,
             )
     print(report.page)
