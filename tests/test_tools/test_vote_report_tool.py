@@ -75,10 +75,20 @@ def test_errors(results, tmp_path, monkeypatch):
     refused("no folder '/not/there'", a, '--video-root', '/not/there')
     b.write_text('a,b')
     refused('is no .npz file', b)
-    monkeypatch.setattr(clip_metrics, '_FORMAT_VERSION', 2)
-    refused('format version 1, but .* reads version 2', a)
+    monkeypatch.setattr(clip_metrics, '_READ_VERSIONS', (3,))
+    refused('format version 2, but .* reads versions 3', a)
     out.mkdir()
     (out / 'thesis.tex').touch()
     monkeypatch.undo()
     with pytest.raises(SystemExit, match='holds other files .thesis.tex'):
         run(a, '--out', out)
+
+
+def test_figures(results, tmp_path, capsys):
+    file, out = tmp_path / 'a.npz', tmp_path / 'my figures'
+    clip_metrics._save(str(file), results)
+    run(file, '--out', out, '--videos', 'videos/1', '2.avi')
+    assert capsys.readouterr().out.split('\n')[0] == f'{out}/votes.png'
+    assert {x.name for x in out.iterdir()} == {'votes.png', 'top_classes.png'}
+    with pytest.raises(SystemExit, match="no video '3'"):
+        run(file, '--out', out, '--videos', '3')

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ..datasets import SampleVideoClips
 from ..evaluation import ClipResults
+from ..evaluation.class_names import find_class_names
 from ..video_io.frame_index import count_frames
 from ..video_io.frame_source import read_frames
 
@@ -37,8 +38,6 @@ SECONDS_TO_COUNT = 600
 
 OPENERS = ('VideoReaderInit', 'DecordInit', 'PyAVInit', 'OpenCVInit')
 DECODERS = ('DecordDecode', 'PyAVDecode', 'OpenCVDecode', 'RawFrameDecode')
-LABEL_MAPS = ('label_map.txt', 'classes.txt')
-"""Files of class names in the folder of a data set."""
 
 
 def init_video_recognizer(
@@ -144,12 +143,8 @@ def _find_classes(
     known = [
         dataset.get('metainfo', {}).get('classes', ()),
         loaded.get('meta', {}).get('dataset_meta', {}).get('classes', ()),
+        find_class_names(dataset.get('data_root') or '', number),
     ]
-    for name in LABEL_MAPS:
-        path = osp.join(dataset.get('data_root') or '', name)
-        if osp.isfile(path):
-            with open(path, encoding='utf-8', errors='replace') as file:
-                known.append(file.read().splitlines())
     return next((tuple(x) for x in known if len(x) == number), ())
 
 
@@ -206,8 +201,12 @@ def score_video(
     at_once = (model.cfg.model.get('test_cfg') or {}).get('max_testing_views')
 
     scores: list[Tensor] = []
+    gates: list[Tensor] = []
     while inputs := list(islice(clips, at_once or CLIPS_AT_ONCE)):
-        scores.extend(_score_clips(model, inputs))
+        sample = _score_clips(model, inputs)
+        scores.extend(sample.clip_scores.cpu().chunk(len(inputs)))
+        # Of these clips alone, clip_weights would say.
+        gates.append(sample.get('clip_gates', torch.zeros(0)).cpu())
         if on_clips is not None:
             on_clips(len(scores), num_clips)
     frame_inds = frame_inds.reshape(-1)
@@ -222,6 +221,7 @@ def score_video(
         views_per_clip=np.array([len(scores[0])]),
         class_names=np.array(model.dataset_meta['classes'], dtype=np.str_),
         config_name=np.array(Path(model.cfg.filename or '').stem),
+        clip_weights=torch.cat(gates).softmax(dim=0).numpy(),
     )
 
 
@@ -306,8 +306,8 @@ def _read_clips(
 
 def _score_clips(
     model: nn.Module, inputs: Sequence[Tensor]
-) -> Sequence[Tensor]:
-    """Probabilities (views, K) of each clip, on the CPU."""
+) -> ActionDataSample:
+    """Prediction of clips, with ``clip_scores`` of all views of each."""
     views = torch.cat(list(inputs))
     # The clips stand one after the other with their crops, not crop by crop:
     # as many clips as that tell the head to leave the order.
@@ -322,4 +322,4 @@ def _score_clips(
             'config must have a VideoLevel* head, such as VideoLevelI3DHead '
             'for I3DHead. It loads the same checkpoints.'
         )
-    return sample.clip_scores.cpu().chunk(len(inputs))
+    return sample

@@ -8,12 +8,15 @@ from typing import Optional
 import numpy as np
 
 from ..evaluation import ClipResults, load_clip_results
+from ..evaluation.class_names import find_class_names, read_class_names
+from .thumbnails import common_folder
 
 
 def load_models(
     files: Sequence[str],
     titles: Optional[Sequence[str]] = None,
     class_file: Optional[str] = None,
+    video_root: str = '',
 ) -> dict[str, ClipResults]:
     """Read the results of some models.
 
@@ -23,7 +26,11 @@ def load_models(
             names of their configs, or the files where these do not tell them
             apart.
         class_file (str, optional): Text file of class names, one a line, in
-            place of the names in the results.
+            place of the names in the results. None means ``label_map.txt``
+            or ``classes.txt`` in a folder above the videos, if the results
+            hold no names.
+        video_root (str): Folder of the videos where they are not where the
+            results say. Defaults to ''.
 
     Returns:
         dict[str, ClipResults]: Results by title.
@@ -35,7 +42,7 @@ def load_models(
     """
     loaded = [load_clip_results(str(x)) for x in files]
     if class_file is not None:
-        names = _class_names(class_file)
+        names = read_class_names(class_file)
         for results, file in zip(loaded, files):
             num_classes = results.clip_scores.shape[1]
             if len(names) != num_classes:
@@ -44,6 +51,11 @@ def load_models(
                     f'names were given in {class_file}'
                 )
         loaded = [replace(x, class_names=np.array(names)) for x in loaded]
+    else:
+        loaded = [
+            x if x.class_names.size else _with_found_names(x, video_root)
+            for x in loaded
+        ]
     for results, file in zip(loaded, files):
         _check(results, file)
     if titles is None:
@@ -55,12 +67,16 @@ def load_models(
     return dict(zip(titles, loaded))
 
 
-def _class_names(file: str) -> list[str]:
-    try:
-        lines = Path(file).read_text(encoding='utf-8').splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{file} is no text file in UTF-8') from error
-    return [line for line in lines if line]
+def _with_found_names(results: ClipResults, video_root: str) -> ClipResults:
+    """The results with names of a data set's own file, if there is one."""
+    folder = video_root or common_folder(results.filenames.tolist())
+    if not folder:
+        return results
+    for parent in (Path(folder), *Path(folder).parents):
+        names = find_class_names(parent, results.clip_scores.shape[1])
+        if names:
+            return replace(results, class_names=np.array(names))
+    return results
 
 
 def _check(results: ClipResults, file: str) -> None:
@@ -83,6 +99,11 @@ def _check(results: ClipResults, file: str) -> None:
             f'{file} has {num_classes} classes, but names of '
             f'{len(results.class_names)}: give the right ones by --classes'
         )
+    if results.labels.min() < 0:
+        raise ValueError(
+            f'{file} holds videos without labels, of which no vote is right '
+            'or wrong'
+        )
     if results.labels.max() >= num_classes:
         raise ValueError(
             f'{file} has {num_classes} classes, but a video of label '
@@ -92,43 +113,48 @@ def _check(results: ClipResults, file: str) -> None:
 
 
 def match_videos(models: dict[str, ClipResults]) -> dict[str, ClipResults]:
-    """Bring the videos of all models into the order of the first.
+    """See that all models were tested on the same videos.
 
-    The models may have been tested on other clips of the same videos.
+    Their clips may differ, and names of classes may be known to some only.
 
     Args:
         models (dict[str, ClipResults]): Results by title.
 
     Returns:
-        dict[str, ClipResults]: The same, video k of each the same video.
+        dict[str, ClipResults]: The same, all with names of classes if any
+        of them has some.
 
     Raises:
         ValueError: Videos, labels or classes differ; names the first.
     """
-    (first_title, first), *others = models.items()
-    matched = {first_title: first}
-    for title, results in others:
+    first_title, *others = models
+    first = models[first_title]
+    for title in others:
         both = f'{first_title!r} and {title!r}'
-        _check_classes(first, results, both)
-        order = _order(first, results, both)
-        results = _take(results, order)
-        differ = np.flatnonzero(results.labels != first.labels)
-        if len(differ):
-            video = differ[0]
-            raise ValueError(
-                f'{both} were tested with other labels: '
-                f'{str(first.filenames[video])!r} (video {video}) has label '
-                f'{first.labels[video]} in the one and '
-                f'{results.labels[video]} in the other; {len(differ)} videos '
-                'differ'
-            )
-        matched[title] = results
-    # One of them may have been tested without names of classes.
-    named = [x.class_names for x in matched.values() if len(x.class_names)]
-    for title, results in matched.items():
-        if named and not len(results.class_names):
-            matched[title] = replace(results, class_names=named[0])
-    return matched
+        _check_classes(first, models[title], both)
+        _check_equal('filenames', first, models[title], both)
+        _check_equal('labels', first, models[title], both)
+    named = [x.class_names for x in models.values() if len(x.class_names)]
+    names = named[0] if named else first.class_names
+    return {k: replace(x, class_names=names) for k, x in models.items()}
+
+
+def _check_equal(
+    what: str, first: ClipResults, other: ClipResults, both: str
+) -> None:
+    ours, theirs = getattr(first, what), getattr(other, what)
+    if len(ours) != len(theirs):
+        raise ValueError(
+            f'{both} were tested on {len(ours)} and {len(theirs)} videos'
+        )
+    differ = np.flatnonzero(ours != theirs)
+    if len(differ):
+        k = differ[0]
+        raise ValueError(
+            f'{both} were tested with other {what}, or in another order: '
+            f'video {k} ({str(first.filenames[k])!r}) has {ours[k]} in the '
+            f'one and {theirs[k]} in the other; {len(differ)} differ'
+        )
 
 
 def _check_classes(first: ClipResults, other: ClipResults, both: str) -> None:
@@ -138,65 +164,10 @@ def _check_classes(first: ClipResults, other: ClipResults, both: str) -> None:
             f'{both} have {counts[0]} and {counts[1]} classes: compare models '
             'of one data set'
         )
-    if not len(first.class_names) or not len(other.class_names):
-        return
-    differ = np.flatnonzero(first.class_names != other.class_names)
-    if len(differ):
-        k = differ[0]
-        raise ValueError(
-            f'{both} have other class names: class {k} is '
-            f'{str(first.class_names[k])!r} in the one and '
-            f'{str(other.class_names[k])!r} in the other'
-        )
-
-
-def _order(first: ClipResults, other: ClipResults, both: str) -> np.ndarray:
-    """Where each video of ``first`` is in ``other``, (V,) int64."""
-    if np.array_equal(first.filenames, other.filenames):
-        return np.arange(len(first))
-    ours, theirs = first.filenames.tolist(), other.filenames.tolist()
-    places = {name: k for k, name in enumerate(theirs)}
-    only_ours = [x for x in ours if x not in places]
-    only_theirs = set(theirs).difference(ours)
-    if only_ours or only_theirs:
-        some = only_ours[:1] + sorted(only_theirs)[:1]
-        raise ValueError(
-            f'{both} were tested on other videos: {len(only_ours)} are only '
-            f'in the one, {len(only_theirs)} only in the other, among them '
-            f'{" and ".join(map(repr, some))}'
-        )
-    if len(ours) != len(places) or len(theirs) != len(places):
-        raise ValueError(
-            f'{both} list their videos in another order, and some have one '
-            'name: they cannot be matched'
-        )
-    return np.array([places[name] for name in ours])
-
-
-def _take(results: ClipResults, order: np.ndarray) -> ClipResults:
-    """The videos in another order."""
-    if np.array_equal(order, np.arange(len(results))):
-        return results
-
-    def gather(
-        values: np.ndarray, offsets: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        lengths = np.diff(offsets)[order]
-        parts = np.split(values, offsets[1:-1])
-        return np.concatenate([parts[k] for k in order]), np.cumsum(
-            [0, *lengths]
-        )
-
-    scores, video_offsets = gather(results.clip_scores, results.video_offsets)
-    frames, frame_offsets = gather(results.frame_inds, results.frame_offsets)
-    return replace(
-        results,
-        clip_scores=scores,
-        video_offsets=video_offsets,
-        frame_inds=frames,
-        frame_offsets=frame_offsets,
-        labels=results.labels[order],
-        filenames=results.filenames[order],
-        total_frames=results.total_frames[order],
-        views_per_clip=results.views_per_clip[order],
-    )
+    # Names may be known to one of them only.
+    for k, (a, b) in enumerate(zip(first.class_names, other.class_names)):
+        if a != b:
+            raise ValueError(
+                f'{both} have other class names: class {k} is {str(a)!r} in '
+                f'the one and {str(b)!r} in the other'
+            )
