@@ -365,7 +365,7 @@ ZOO: dict[str, Kind] = {
     'xvid_dropped.avi': Kind(simple('mpeg4', tag='XVID', change=later(9, 2))),
     'xvid_cut_off.avi': Kind(
         patched(simple('mpeg4', tag='XVID', num_frames=60), cut(0.6)),
-        differs='what is filled in for the lost part of the last frame',
+        refused='its mpeg4 video cannot be decoded to the end, .* 32 frames',
     ),
     'mpeg4_b.mp4': Kind(simple('mpeg4', b_frames=2, **LONG)),
     'mpeg4_odd.avi': Kind(simple('mpeg4', size=(91, 67), tag='XVID')),
@@ -660,6 +660,8 @@ def oracle_frames(path, kind):
     graphs, found = {}, []
     with av.open(path) as container:
         stream = container.streams[kind.stream]
+        # With several, what becomes of a damaged frame is chance.
+        stream.codec_context.thread_count = 1
         for frame in frames_of(container, stream):
             key = (
                 *(frame.format.name, frame.width, frame.height),

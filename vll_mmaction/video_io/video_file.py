@@ -50,8 +50,9 @@ class VideoFile:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise ValueError(
                 f'{self.path}: it cannot be opened as a video: '
-                f'{cause(error)}. It is damaged or in a format that is not read here; lists '
-                'of other files and addresses are not followed.'
+                f'{cause(error)}. It is damaged or in a format that is not '
+                'read here; lists of other files and addresses are not '
+                'followed.'
             ) from error
         try:
             self.stream = self._shown_stream()
@@ -61,6 +62,8 @@ class VideoFile:
         self.codec = self.stream.codec_context
         """av.VideoCodecContext: Its decoder."""
         self.codec.thread_count = 1
+        # Else damage is filled in with what happens to be in memory.
+        self.codec.options = {'err_detect': 'explode'}
 
     def _shown_stream(self) -> av.VideoStream:
         streams = self.container.streams.video

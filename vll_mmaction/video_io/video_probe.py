@@ -73,7 +73,6 @@ def _by_frames(video: VideoFile) -> VideoFacts:
     packets: list[tuple] = []
     times: list = []
     keys: list[int] = []
-    cut_off: list[bool] = []
     first = None
     size, known = (0, 0), ('', 0, 0)
     convert = FrameConverter()
@@ -81,7 +80,6 @@ def _by_frames(video: VideoFile) -> VideoFacts:
     def noted() -> Iterator[av.Packet]:
         for packet in video.packets():
             packets.append((packet.pts, packet.dts, packet.is_keyframe))
-            cut_off.append(packet.is_corrupt)
             yield packet
 
     for frame in video.decode(noted()):
@@ -109,8 +107,7 @@ def _by_frames(video: VideoFile) -> VideoFacts:
         height=size[1],
         pixel_format=first.format.name,
         keys=_key_packets(packets, times, keys),
-        decord=_of_decord(video, first, len(packets), len(times))
-        or any(cut_off) * 'decord fills in otherwise what is cut off',
+        decord=_of_decord(video, first, len(packets), len(times)),
     )
 
 
