@@ -80,7 +80,7 @@ setup(
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
         'Jinja2',
-        'matplotlib',
+        'matplotlib>=3.7',
         'packaging',
         'pillow',
         'rich',

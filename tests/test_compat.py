@@ -506,3 +506,16 @@ def test_is_compiling_is_found_before_torch_2_3(monkeypatch):
     monkeypatch.setattr(torch._utils, 'is_compiling', lambda: 'asked')
     pytorch.provide_is_compiling()
     assert torch.compiler.is_compiling() == 'asked'
+
+
+def test_no_workers_beside_persistent_workers():
+    config = dict(
+        dataset=dict(type='ToyDataset'),
+        sampler=dict(type='DefaultSampler'),
+        batch_size=2,
+        persistent_workers=True,
+    )
+    for workers in (0, 1):
+        loader = Runner.build_dataloader(dict(config, num_workers=workers))
+        assert loader.num_workers == workers
+        assert loader.persistent_workers == bool(workers)

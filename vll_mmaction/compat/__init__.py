@@ -28,6 +28,7 @@ def apply() -> None:
         pytorch.allow_launcher_without_cuda,
         pytorch.allow_ddp_on_cpu,
         pytorch.allow_compile,
+        pytorch.allow_no_workers,
         pytorch.provide_is_compiling,
     ):
         if mend():

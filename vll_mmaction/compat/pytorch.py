@@ -159,6 +159,25 @@ def allow_compile() -> bool:
     return wrap_once(Runner, '_maybe_compile', spare_metainfo)
 
 
+def allow_no_workers() -> bool:
+    """Let ``num_workers=0`` stand beside ``persistent_workers=True``.
+
+    MMEngine hands both to PyTorch, which refuses them: whoever looks into a
+    config with a debugger would have to change both in each dataloader.
+    """
+
+    def without_workers(build: Callable) -> Callable:
+        def wrapper(dataloader: Any, *args: Any, **kwargs: Any) -> Any:
+            is_config = isinstance(dataloader, dict)
+            if is_config and not dataloader.get('num_workers'):
+                dataloader = dict(dataloader, persistent_workers=False)
+            return build(dataloader, *args, **kwargs)
+
+        return wrapper
+
+    return wrap_once(Runner, 'build_dataloader', without_workers, staticmethod)
+
+
 def provide_is_compiling() -> bool:
     """Put ``torch.compiler.is_compiling`` where PyTorch has it from 2.3 on.
 
