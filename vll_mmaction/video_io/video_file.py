@@ -42,7 +42,9 @@ class VideoFile:
             self.container = av.open(
                 # Else a name like `http:x.mp4` would be an address.
                 f'file:{self.path}',
-                options=dict(_OPTIONS),
+                # Not `options`: PyAV 15 writes past the end of a list of
+                # those where streams are found later, as in MPEG-TS.
+                container_options=dict(_OPTIONS),
                 metadata_errors='replace',
             )
         except (av.FFmpegError, OSError, ValueError) as error:
