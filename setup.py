@@ -10,9 +10,10 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 VERSION = runpy.run_path(str(ROOT / 'vll_mmaction/version.py'))
 REQUIRED = {name: wanted for name, (wanted, _) in VERSION['REQUIRED'].items()}
-# mmcv and mmcv-lite both install the module `mmcv`, and a requirement can't
-# ask for either: mmcv-lite is an extra, for those who have no mmcv.
-MMCV_LITE = 'mmcv-lite' + REQUIRED.pop('mmcv-lite')
+# mmcv and mmcv-lite both install the module `mmcv`, mmengine and
+# onedl-mmengine `mmengine`, and a requirement can't ask for either: the extra
+# `lite` is for those who have neither.
+LITE = [name + REQUIRED.pop(name) for name in ('mmengine', 'mmcv-lite')]
 
 
 # What only developers start: measurements, and generators of documentation.
@@ -49,6 +50,18 @@ setup(
     name='vll_mmaction',
     version=VERSION['__version__'],
     description='Video-level learning for MMAction2',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    author='The vll_mmaction authors',
+    license='Apache-2.0',
+    keywords='action recognition, video understanding, MMAction2, OpenMMLab',
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: OS Independent',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
     packages=find_packages(include=['vll_mmaction', 'vll_mmaction.*']),
     package_data={'vll_mmaction.visualization': ['templates/*']},
     # Frames are resized faster with it, to the same pixels. Where there is no
@@ -61,22 +74,19 @@ setup(
         )
     ],
     cmdclass={'build_py': BuildWithConfigs},
-    # numpy<2 has no wheels for 3.13.
-    python_requires='>=3.9,<3.13',
+    python_requires='>=3.9',
+    # No upper bounds: none is to take a package away from an environment that
+    # works. OpenCV comes with MMAction2, in any of its four packages.
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
         'Jinja2',
-        'matplotlib',
-        # The first ones from 4.12 on ask for numpy 2. MMAction2 and MMEngine
-        # each ask for one of the two, and they share the module `cv2`.
-        'opencv-contrib-python<4.12',
-        'opencv-python<4.12',
+        'matplotlib>=3.7',
         'packaging',
         'pillow',
         'rich',
     ],
     extras_require={
-        'lite': [MMCV_LITE],
+        'lite': LITE,
         'tests': [
             'av',
             'hypothesis',

@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 from mmaction.datasets import BaseActionDataset
 from mmaction.datasets import transforms as stock
+from mmaction.evaluation import AccMetric
 from mmaction.models import ActionDataPreprocessor, Recognizer2D, Recognizer3D
 from mmaction.models.heads import BaseHead
 from mmengine.evaluator import BaseMetric
@@ -29,7 +30,13 @@ from vll_mmaction.datasets import (
 )
 from vll_mmaction.datasets.samplers.clip_batch import kept_generators
 from vll_mmaction.evaluation import ClipConsistencyMetric
-from vll_mmaction.models import C3DLite, VideoLevelHeadMixin, VideoLevelLoss
+from vll_mmaction.models import (
+    C3DLite,
+    VideoAttentionHeadMixin,
+    VideoAttentionLoss,
+    VideoLevelHeadMixin,
+    VideoLevelLoss,
+)
 from vll_mmaction.models.recognizers.video_level_recognizers import (
     VideoLevelRecognizerMixin,
 )
@@ -196,6 +203,8 @@ def check_model(model: nn.Module) -> None:
             'max_training_views out.'
         )
     head, backbone = _head(model), getattr(model, 'backbone', None)
+    if head is not None:
+        _check_average(model, head)
     if isinstance(backbone, C3DLite) and head and not model.with_neck:
         width = backbone.fc7.out_features
         if head.in_channels != width:
@@ -204,6 +213,35 @@ def check_model(model: nn.Module) -> None:
                 f'model.backbone.fc_channels={width}: write in_channels='
                 f'{width}.'
             )
+
+
+def _check_average(model: nn.Module, head: BaseHead) -> None:
+    """See that the head knows how it is to average its clips."""
+    name = type(head).__name__
+    stock = name.replace('VideoLevel', '')
+    rule = getattr(head, 'average_clips', None)
+    if rule in ('vote', 'attention') and not isinstance(
+        head, VideoLevelHeadMixin
+    ):
+        twin = 'VideoLevel' if rule == 'vote' else 'VideoAttention'
+        raise ValueError(
+            f"model.cls_head.average_clips='{rule}' is unknown to "
+            f"type='{name}'. Use type='{twin}{stock}'."
+        )
+    attends = isinstance(head, VideoAttentionHeadMixin)
+    if isinstance(head.loss_cls, VideoAttentionLoss) and not attends:
+        raise ValueError(
+            "model.cls_head.loss_cls.type='VideoAttentionLoss' needs the "
+            f"scores of a gate, which type='{name}' does not have. Use "
+            f"type='VideoAttention{stock}'."
+        )
+    fcn_test = (getattr(model, 'test_cfg', None) or {}).get('fcn_test')
+    if attends and fcn_test:
+        raise ValueError(
+            'model.test_cfg.fcn_test=True puts a convolution in the place of '
+            f"the class layer, without which model.cls_head.type='{name}' "
+            'cannot attend to clips. Use fcn_test=False.'
+        )
 
 
 def check_sample(model: nn.Module, dataset: Any) -> None:
@@ -268,17 +306,17 @@ def _check_format(model: nn.Module, inputs: Tensor) -> None:
 
 
 def check_labels(model: nn.Module, dataset: Any) -> None:
-    """See that the head has a class for each label.
+    """See that the head has a class for each label, and names are enough.
 
     Args:
         model (nn.Module): The recognizer.
-        dataset (Dataset): Of the training or the validation.
+        dataset (Dataset): Of the training, the validation or the test.
     """
     head = _head(model)
     if head is None:
         return
-    for part in _parts(dataset):
-        labels = _labels(part)
+    for part in dataset_parts(dataset):
+        labels = labels_of(part)
         if labels is None or not len(labels):
             continue
         largest = int(labels.max())
@@ -289,47 +327,91 @@ def check_labels(model: nn.Module, dataset: Any) -> None:
                 f'to at least {largest + 1}, or use the annotation file of '
                 'that many classes.'
             )
+        names = getattr(part, 'metainfo', {}).get('classes')
+        if names and largest >= len(names):
+            raise ValueError(
+                f"metainfo['classes'] names {len(names)} classes, but "
+                f'{part.ann_file} has the label {largest}. Name at least '
+                f'{largest + 1}, or leave the names out.'
+            )
 
 
-def _labels(part: Any) -> Optional[np.ndarray]:
+def labels_of(part: Any) -> Optional[np.ndarray]:
+    """Labels of a dataset's videos.
+
+    Args:
+        part (Dataset): One of :func:`dataset_parts`.
+
+    Returns:
+        np.ndarray | None: (num_videos,) int64; None if it is another kind of
+        dataset, or a video has several labels, or none.
+    """
     if isinstance(part, ClipDatasetMixin):
         return part.labels
     if not isinstance(part, BaseActionDataset) or part.multi_class:
         return None
-    infos = (part.get_data_info(index) for index in range(len(part)))
-    labels = [info.get('label') for info in infos]
+    labels = [info.get('label') for info in video_infos(part)]
     if all(isinstance(label, (int, np.integer)) for label in labels):
-        return np.array(labels)
+        return np.array(labels, dtype=np.int64)
     return None
 
 
-def check_validation(
-    model: nn.Module, loader: DataLoader, metrics: Sequence[BaseMetric]
-) -> None:
-    """See that a validation, epochs later, will be of whole videos.
+def video_infos(part: Any) -> Iterator[dict]:
+    """What a dataset knows of each video.
 
     Args:
+        part (Dataset): One of :func:`dataset_parts`.
+
+    Yields:
+        dict: ``filename`` or ``frame_dir``, ``label`` and so on. Nothing if
+        it is another kind of dataset.
+    """
+    if isinstance(part, ClipDatasetMixin):
+        yield from map(part._video_info, range(len(part.clip_counts)))
+    elif isinstance(part, BaseActionDataset):
+        yield from map(part.get_data_info, range(len(part)))
+
+
+def check_evaluation(
+    stage: str,
+    model: nn.Module,
+    loader: DataLoader,
+    metrics: Sequence[BaseMetric],
+) -> None:
+    """See that a test, or a validation epochs later, can be evaluated.
+
+    Args:
+        stage (str): ``'val'`` or ``'test'``, as it begins the config's keys.
         model (nn.Module): The recognizer.
-        loader (DataLoader): Of the validation.
-        metrics (Sequence[BaseMetric]): Of the validation.
+        loader (DataLoader): Of that stage.
+        metrics (Sequence[BaseMetric]): Of that stage.
     """
     head = _head(model)
+    accuracy = any(isinstance(metric, AccMetric) for metric in metrics)
+    if accuracy and head and head.average_clips is None:
+        raise ValueError(
+            'model.cls_head.average_clips=None keeps the scores of each clip, '
+            f'but AccMetric in {stage}_evaluator needs one prediction a '
+            "video. Use average_clips='vote' or 'prob', or leave the metric "
+            'out.'
+        )
     consistency = any(isinstance(m, ClipConsistencyMetric) for m in metrics)
     if consistency and head and not isinstance(head, VideoLevelHeadMixin):
         name = type(head).__name__
         raise ValueError(
-            'val_evaluator has ClipConsistencyMetric, but '
+            f'{stage}_evaluator has ClipConsistencyMetric, but '
             f"model.cls_head.type='{name}' sets no clip_scores. Use "
             f"type='VideoLevel{name}', or leave the metric out."
         )
-    for part in _parts(loader.dataset):
+    for part in dataset_parts(loader.dataset):
         if consistency and isinstance(part, ClipDatasetMixin):
             raise ValueError(
-                'val_dataloader.dataset.type='
+                f'{stage}_dataloader.dataset.type='
                 f"'{type(part).__name__}' gives clips one by one, but "
-                'ClipConsistencyMetric in val_evaluator needs all clips of a '
-                "video in one sample. Use type='VideoDataset' (of frames: "
-                "'RawframeDataset') with SampleVideoClips in its pipeline."
+                f'ClipConsistencyMetric in {stage}_evaluator needs all clips '
+                "of a video in one sample. Use type='VideoDataset' (of "
+                "frames: 'RawframeDataset') with SampleVideoClips in its "
+                'pipeline.'
             )
         size = getattr(loader.batch_sampler, 'batch_size', 1)
         ragged = any(
@@ -339,7 +421,7 @@ def check_validation(
         )
         if ragged and size != 1 and not isinstance(part, ClipDatasetMixin):
             raise ValueError(
-                f'val_dataloader.batch_size={size}, but videos differ in '
+                f'{stage}_dataloader.batch_size={size}, but videos differ in '
                 'their number of clips: write batch_size=1.'
             )
 
@@ -385,12 +467,12 @@ def _pipeline(dataset: Any) -> Any:
 
 def _clip_datasets(dataset: Any) -> Iterator[ClipDatasetMixin]:
     """The clip datasets inside wrappers."""
-    for part in _parts(dataset):
+    for part in dataset_parts(dataset):
         if isinstance(part, ClipDatasetMixin):
             yield part
 
 
-def _parts(dataset: Any) -> Iterator[Any]:
+def dataset_parts(dataset: Any) -> Iterator[Any]:
     """The datasets inside wrappers."""
     # _SlicedDataset (which forwards all that it lacks), RepeatDataset,
     # ConcatDataset
@@ -400,4 +482,4 @@ def _parts(dataset: Any) -> Iterator[Any]:
     if not inner:
         yield dataset
     for part in inner:
-        yield from _parts(part)
+        yield from dataset_parts(part)
