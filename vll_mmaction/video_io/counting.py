@@ -65,7 +65,7 @@ class Counting:
         count: str = 'decode',
         part: Optional[tuple[int, int]] = None,
     ) -> None:
-        self.store, self.left, self.key = store, left, key
+        self.store, self.left, self.key = store, dict(left), key
         self.transform, self.count = transform, count
         self.alone = part is not None
         share, parts = part or rank_of_job()
@@ -75,7 +75,6 @@ class Counting:
         # In any order, so that several jobs do not count the same.
         random.Random(os.urandom(8)).shuffle(self.own)
         self.few = 0 if self.alone else HELP_WITH * parts * own_cores()
-        self.given: set[str] = set()
         self.last_new = time.monotonic()
 
     def run(self) -> None:
@@ -88,13 +87,15 @@ class Counting:
         what = f'Counting the frames of {total} videos'
         print_log(f'{what} for {self.store.folder}', logger='current')
         with self.store.writer() as writer, _progress(what, total) as show:
-            self._take(self._order(), writer, show)
+            self._take(iter(self.own), writer, show)
             said = time.monotonic()
             while self.left and not self.alone:
                 self._look(show)
                 quiet = time.monotonic() - self.last_new
-                if self.left and quiet > QUIET_SECONDS:
+                if quiet > QUIET_SECONDS:
                     self._take(iter(list(self.left)), writer, show)
+                elif len(self.left) > self.few:
+                    self._take(self._others(), writer, show)
                 elif self.left:
                     if time.monotonic() - said > 60:
                         said = time.monotonic()
@@ -103,26 +104,23 @@ class Counting:
                             'counted by other processes',
                             logger='current',
                         )
-                    time.sleep(0.2 if quiet < 2 else 1)
+                    time.sleep(0.2)
         self.store.refresh()
 
-    def _order(self) -> Iterator[str]:
-        """Own videos, then those of others, as long as these are many."""
-        yield from self.own
-        others = [] if self.alone else list(self.left)
+    def _others(self) -> Iterator[str]:
+        """Videos of the others' shares, as long as there are many left."""
+        others = list(self.left)
         random.Random(os.urandom(8)).shuffle(others)
         for name in others:
             if len(self.left) <= self.few:
                 return
-            if name not in self.given:
-                yield name
+            yield name
 
     def _paths(self, names: Iterator[str]) -> Iterator[str]:
         """Paths of videos that nobody has counted meanwhile."""
         for name in names:
             path, _ = self.left.get(name, ('', 0))
             if path:
-                self.given.add(name)
                 yield path
 
     def _take(

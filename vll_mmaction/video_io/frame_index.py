@@ -168,37 +168,66 @@ class FrameIndex:
                 would count for itself.
         """
         keys = self.keys(names)
-        found = self.store.find(keys)
-        fresh = self._counted(found, transform, count, all_facts)
-        if check_files:
-            fresh &= self._unchanged(names, found, np.flatnonzero(fresh))
-        stale = np.flatnonzero(~fresh)
+        found, todo = self._missing(
+            names, keys, transform, count, all_facts, check_files
+        )
         in_worker = get_worker_info() is not None
-        if len(stale) and in_worker:
+        if todo and in_worker:
             raise RuntimeError(
                 f'The frame index {self.path} is not complete and is never '
                 'built in a data loader worker: call `dataset.full_init()` '
                 'before the data loader starts (MMEngine does so unless '
                 '`lazy_init=True`).'
             )
-        if len(stale):
-            when = found.numbers('when')[stale].tolist()
-            todo = {
-                key: (osp.join(self._prefix, name), last)
-                for key, name, last in zip(
-                    keys.take(stale), names.take(stale), when
-                )
-            }
+        if todo:
             Counting(self.store, todo, self._key, transform, count).run()
             found = self.store.find(keys)
         bad = not found.numbers('frames').all()
         if rank_of_job()[0] == 0 and not in_worker:
             # Of an index that cannot be written nothing is reported.
             with contextlib.suppress(OSError):
-                if len(stale) or (bad and not osp.exists(self.report)):
+                if todo or (bad and not osp.exists(self.report)):
                     self.save_report()
                 self.store.compact()
         return found
+
+    def count_part(
+        self, names: TextColumn, part: tuple[int, int], count: str = 'decode'
+    ) -> int:
+        """Count a part of the videos that are new or changed; wait for nobody.
+
+        Args:
+            names (TextColumn): Names of videos, see :meth:`keys`.
+            part (tuple[int, int]): Number of the part, from 0, and of parts.
+            count (str): See :meth:`complete`. Defaults to ``'decode'``.
+
+        Returns:
+            int: Number of videos that were counted.
+        """
+        keys = self.keys(names)
+        _, todo = self._missing(names, keys, None, count, True, True)
+        counting = Counting(self.store, todo, self._key, None, count, part)
+        counting.run()
+        return len(counting.own)
+
+    def _missing(
+        self,
+        names: TextColumn,
+        keys: TextColumn,
+        transform: Optional[Callable],
+        count: str,
+        all_facts: bool,
+        check_files: bool,
+    ) -> tuple[FoundRows, dict[str, tuple[str, int]]]:
+        """Rows of videos, and which of these are to be counted."""
+        found = self.store.find(keys)
+        fresh = self._counted(found, transform, count, all_facts)
+        if check_files:
+            fresh &= self._unchanged(names, found, np.flatnonzero(fresh))
+        stale = np.flatnonzero(~fresh)
+        paths = (osp.join(self._prefix, name) for name in names.take(stale))
+        when = found.numbers('when')[stale].tolist()
+        return found, dict(zip(keys.take(stale), zip(paths, when)))
 
     def _counted(
         self,
