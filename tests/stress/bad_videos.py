@@ -326,7 +326,7 @@ def _data(folder: str, name: str, kind: str, **options):
     # Serializing would collect garbage for each file, which takes long.
     more = dict(test_mode=True, serialize_data=False)
     if kind == 'VideoClipDataset':
-        more.update(frame_index=f'{folder}/frame_index.jsonl')
+        more.update(frame_index=f'{folder}/frame_index')
     return DATASETS.build(
         dict(
             type=f'mmaction.{kind}',
@@ -581,7 +581,7 @@ def train_epoch(
     data = VideoClipDataset(
         ann_file=ann_file,
         data_prefix=dict(video=folder),
-        frame_index=f'{folder}/frame_index.jsonl',
+        frame_index=f'{folder}/frame_index',
         pipeline=pipeline(),
         max_bad_videos=1,
     )
@@ -664,15 +664,14 @@ def run(folder: Path, args: argparse.Namespace) -> bool:
     started = time.monotonic()
     index = load_or_build(
         [f'{videos}/{name}' for name in names],
-        f'{videos}/frame_index.jsonl',
+        f'{videos}/frame_index',
         videos,
-        seek=True,
     )
     entries = {name: index[f'{videos}/{name}'] for name in names}
     reasons = collections.Counter(
         entry.reason.partition(':')[0] or 'taken' for entry in entries.values()
     )
-    sought = sum(bool(entry.seek_points) for entry in entries.values())
+    sought = sum(bool(entry.keys) for entry in entries.values())
     references = References(videos)
     taken = [name for name in names if entries[name].frames]
     references.decode('OpenCV', taken)
