@@ -255,6 +255,16 @@ CASES = [
         ['MixupBlending', 'VideoLevelLoss', 'remove `blending`'],
     ),
     Case(
+        'clip_collate_and_the_stock_preprocessor',
+        {
+            f'{TRAIN}collate_fn': dict(type='clip_collate'),
+            'model.data_preprocessor.type': 'ActionDataPreprocessor',
+        },
+        "train_dataloader.collate_fn.type='clip_collate' gives a batch as "
+        'one tensor...',
+        ['clip_collate', "'ActionDataPreprocessor'", 'ClipDataPreprocessor'],
+    ),
+    Case(
         'mixup_with_chunks',
         {**CHUNKS, **CLIP_SAMPLER, **CLIP_LOSS, **MIXUP},
         '... mixes clips of a batch, which max_training_views and '

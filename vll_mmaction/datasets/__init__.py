@@ -1,6 +1,7 @@
 """Videos as sets of clips: datasets, samplers, transforms."""
 
 from ..video_io.frame_index import FrameIndex
+from .clip_collate import clip_collate
 from .clip_dataset import VideoClipDataset
 from .clip_dataset_mixin import ClipDatasetMixin
 from .dataset_wrappers import ConcatDataset, RepeatDataset
@@ -35,4 +36,5 @@ __all__ = [
     'VideoGroupedBatchSampler',
     'VideoGroupedSampler',
     'VideoReaderInit',
+    'clip_collate',
 ]

@@ -13,6 +13,7 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 from mmengine.dataset import Compose, force_full_init
 
+from ..video_io.clip_array import in_one_storage
 from .bad_videos import UnreadableVideo, VideoReplacement
 from .clip_reading import ClipReader
 from .clip_table import ClipTable
@@ -231,6 +232,7 @@ class ClipDatasetMixin:
         return self.pipeline(info)
 
     @force_full_init
+    @in_one_storage
     def __getitems__(self, indices: Sequence[int]) -> list[dict]:
         """The packed samples of a batch of clips, each video read once.
 

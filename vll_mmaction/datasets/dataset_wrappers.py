@@ -13,6 +13,7 @@ import numpy as np
 from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 
+from ..video_io.clip_array import in_one_storage
 from .samplers.clip_batch import ClipBatch
 
 
@@ -38,6 +39,7 @@ class RepeatDataset(mmengine.dataset.RepeatDataset):
         # PyTorch asks whether this is there: None means item by item.
         return self._fetch if self.clip_counts is not None else None
 
+    @in_one_storage
     def _fetch(self, indices: Sequence[int]) -> list[dict]:
         batch = ClipBatch.of(indices)
         times, inner = np.divmod(np.asarray(batch), self._ori_len)
@@ -75,6 +77,7 @@ class ConcatDataset(mmengine.dataset.ConcatDataset):
         # PyTorch asks whether this is there: None means item by item.
         return self._fetch if self.clip_counts is not None else None
 
+    @in_one_storage
     def _fetch(self, indices: Sequence[int]) -> list[dict]:
         batch = ClipBatch.of(indices)
         located = [self._get_ori_dataset_idx(idx) for idx in batch]

@@ -27,11 +27,13 @@ from vll_mmaction.datasets import (
     SampleVideoClips,
     VideoGroupedBatchSampler,
     VideoGroupedSampler,
+    clip_collate,
 )
 from vll_mmaction.datasets.samplers.clip_batch import kept_generators
 from vll_mmaction.evaluation import ClipConsistencyMetric
 from vll_mmaction.models import (
     C3DLite,
+    ClipDataPreprocessor,
     VideoAttentionHeadMixin,
     VideoAttentionLoss,
     VideoLevelHeadMixin,
@@ -179,6 +181,24 @@ def check_loss(model: nn.Module, loader: DataLoader) -> None:
             f"'{type(batches.sampler).__name__}' with {type(batches).__name__}"
             f' spreads them over the batches. Use {GROUPED}, or '
             "loss_cls=dict(type='CrossEntropyLoss') for clip-level training."
+        )
+
+
+def check_collate(model: nn.Module, loader: DataLoader) -> None:
+    """See that the data preprocessor takes what the collate function gives.
+
+    Args:
+        model (nn.Module): The recognizer.
+        loader (DataLoader): Of training.
+    """
+    collate = getattr(loader.collate_fn, 'func', loader.collate_fn)
+    own = getattr(model, 'data_preprocessor', None)
+    if collate is clip_collate and not isinstance(own, ClipDataPreprocessor):
+        raise ValueError(
+            "train_dataloader.collate_fn.type='clip_collate' gives a batch "
+            'as one tensor, which model.data_preprocessor.type='
+            f"'{type(own).__name__}' does not take. Use "
+            "type='ClipDataPreprocessor', or leave collate_fn out."
         )
 
 

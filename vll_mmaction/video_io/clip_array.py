@@ -1,6 +1,7 @@
 """Arrays that the clips of a video are written into, frame by frame."""
 
-from typing import Union
+import functools
+from typing import Any, Callable, Optional, Union
 
 import cv2
 import numpy as np
@@ -8,18 +9,84 @@ import torch
 from torch.utils.data import get_worker_info
 
 
-def shared_empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """An uninitialised tensor, in shared memory in a data loader's worker.
-
-    What is made there goes through the worker's queue without a copy.
+class _BatchStorage:
+    """Memory for the clips of a batch, dealt part by part.
 
     Args:
-        shape (tuple[int]): Its shape.
+        num_clips (int): Clips of the batch.
+    """
+
+    def __init__(self, num_clips: int) -> None:
+        self._num_clips = num_clips
+        self._used = 0
+        self._memory: Optional[torch.Tensor] = None
+
+    def take(
+        self, shape: tuple[int, ...], dtype: torch.dtype
+    ) -> Optional[torch.Tensor]:
+        """The next ``shape[0]`` clips; None if they don't fit.
+
+        The first call decides the shape of a clip. A video that replaces
+        another may have too many clips.
+        """
+        if self._memory is None:
+            self._memory = _empty((self._num_clips, *shape[1:]), dtype)
+        stop = self._used + shape[0]
+        fits = self._memory.shape[1:] == shape[1:]
+        if stop > self._num_clips or not fits or dtype != self._memory.dtype:
+            return None
+        part = self._memory[self._used : stop]
+        self._used = stop
+        return part
+
+
+_current: Optional[_BatchStorage] = None
+
+
+def in_one_storage(fetch: Callable) -> Callable:
+    """Have a method that reads a batch of clips write them side by side.
+
+    Args:
+        fetch (Callable): A dataset's ``__getitems__`` or the like, which gets
+            the indices of clips. One may call another, of a part.
+
+    Returns:
+        Callable: The method.
+    """
+
+    @functools.wraps(fetch)
+    def fetch_in_one_storage(self: Any, indices: Any) -> Any:
+        global _current
+        if _current is not None:
+            return fetch(self, indices)
+        _current = _BatchStorage(len(indices))
+        try:
+            return fetch(self, indices)
+        finally:
+            _current = None
+
+    return fetch_in_one_storage
+
+
+def shared_empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """An uninitialised tensor for clips, (n, ...).
+
+    In a data loader's worker it is in shared memory, and goes through the
+    worker's queue without a copy. While a batch is read, see
+    :func:`in_one_storage`, it is a part of the batch's memory.
+
+    Args:
+        shape (tuple[int]): Its shape, clips first.
         dtype (torch.dtype): Its type.
 
     Returns:
         torch.Tensor: Contiguous.
     """
+    part = None if _current is None else _current.take(shape, dtype)
+    return _empty(shape, dtype) if part is None else part
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     if get_worker_info() is None:
         return torch.empty(shape, dtype=dtype)
     size = int(np.prod(shape)) * torch.empty((), dtype=dtype).element_size()

@@ -1,16 +1,16 @@
 """Warns when training has collapsed to one answer for all videos."""
 
-from collections.abc import Sequence
 from typing import Any, Optional
 
 import torch
 from mmaction.registry import HOOKS
-from mmaction.structures import ActionDataSample
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
+
+from vll_mmaction.structures import DataSamples, labels_of_each
 
 from ...models.losses.clip_grouping import send_to
 from .training_scores import training_scores
@@ -120,21 +120,19 @@ def _makes_a_step(optim_wrapper: Any) -> bool:
     return optim_wrapper.should_update() if one else True
 
 
-def _class_shares(
-    scores: Tensor, data_samples: Sequence[ActionDataSample]
-) -> Tensor:
+def _class_shares(scores: Tensor, data_samples: DataSamples) -> Tensor:
     """Share of each class in the answers and in the labels, (2, K).
 
     Args:
         scores (Tensor): Logits, (M, K).
-        data_samples (Sequence[ActionDataSample]): On the CPU.
+        data_samples (ClipSamples | Sequence[ActionDataSample]): On the CPU.
     """
     num_clips, num_classes = scores.shape
     shares = scores.new_zeros(num_classes, dtype=torch.float32)
     finite = scores.isfinite().all(dim=1).float()
     answers = shares.index_add(0, scores.argmax(dim=1), finite) / num_clips
 
-    labels = torch.stack([sample.gt_label for sample in data_samples])
+    labels = labels_of_each(data_samples)
     if labels.is_floating_point():
         labels = labels.argmax(dim=1)
     labels = torch.bincount(labels.flatten(), minlength=num_classes)

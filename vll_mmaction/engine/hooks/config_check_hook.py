@@ -47,6 +47,7 @@ class ConfigCheckHook(Hook):
         config_checks.check_labels(model, loader.dataset)
         config_checks.check_loss(model, loader)
         config_checks.check_model(model)
+        config_checks.check_collate(model, loader)
         config_checks.check_clips(loader.dataset)
         config_checks.check_sample(model, loader.dataset)
         if runner.val_loop is not None:

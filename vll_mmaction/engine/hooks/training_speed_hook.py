@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from mmaction.registry import HOOKS
@@ -81,6 +81,8 @@ class TrainingSpeedHook(Hook):
         hub.update_scalar('train/data_wait', waited / seconds)
 
 
-def _num_clips(inputs: Sequence[Tensor]) -> int:
+def _num_clips(inputs: Union[Tensor, Sequence[Tensor]]) -> int:
     """Clips of a batch: samples, or in 3D their views, (V, C, T, H, W)."""
+    if isinstance(inputs, Tensor):  # of clip_collate
+        return inputs.shape[:-4].numel() if inputs.dim() > 5 else len(inputs)
     return sum(len(views) if views.dim() > 4 else 1 for views in inputs)

@@ -1,13 +1,15 @@
 """From uint8 clips to normalised batches, without a copy too many."""
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
+import torch
 from mmaction.models import ActionDataPreprocessor
 from mmaction.registry import MODELS
-from mmaction.structures import ActionDataSample
 from mmengine.model import stack_batch
 from torch import Tensor
+
+from vll_mmaction.structures import DataSamples
 
 
 @MODELS.register_module()
@@ -27,15 +29,17 @@ class ClipDataPreprocessor(ActionDataPreprocessor):
 
     def preprocess(
         self,
-        inputs: Sequence[Tensor],
-        data_samples: Optional[Sequence[ActionDataSample]],
+        inputs: Union[Tensor, Sequence[Tensor]],
+        data_samples: Optional[DataSamples],
         training: bool = False,
-    ) -> tuple[Tensor, Optional[Sequence[ActionDataSample]]]:
+    ) -> tuple[Tensor, Optional[DataSamples]]:
         """Stack clips and normalise them.
 
         Args:
-            inputs (Sequence[Tensor]): N samples, uint8 or floating point.
-            data_samples (Sequence[ActionDataSample], optional): Theirs.
+            inputs (Tensor | Sequence[Tensor]): N samples, uint8 or floating
+                point, of ``clip_collate`` or of stock's collate.
+            data_samples (ClipSamples | Sequence[ActionDataSample], optional):
+                Theirs.
             training (bool): Whether to blend clips, where the config says so.
                 Defaults to False.
 
@@ -48,8 +52,12 @@ class ClipDataPreprocessor(ActionDataPreprocessor):
             or self.format_shape == 'MIX2d3d'
             or (training and self.blending is not None)
         ):
-            return super().preprocess(inputs, data_samples, training)
-        batch = stack_batch(list(inputs)).float()
+            samples = None if data_samples is None else list(data_samples)
+            return super().preprocess(list(inputs), samples, training)
+        if isinstance(inputs, Tensor):
+            batch = inputs.to(torch.float32, copy=True)
+        else:
+            batch = stack_batch(list(inputs)).float()
         return batch.sub_(self.mean).div_(self.std), data_samples
 
 
@@ -64,12 +72,14 @@ class LateDataPreprocessor(ClipDataPreprocessor):
         """Move a batch to the device; normalise it unless in training.
 
         Args:
-            data (dict): ``inputs``, a list of tensors, and ``data_samples``.
+            data (dict): ``inputs``, a tensor or a list of tensors, and
+                ``data_samples``.
             training (bool): Defaults to False.
 
         Returns:
-            dict: In training ``inputs`` is still the list, of its own dtype.
+            dict: In training ``inputs`` is a list, of its own dtype.
         """
         if training:
-            return self.cast_data(data)
+            data = self.cast_data(data)
+            return dict(data, inputs=list(data['inputs']))
         return super().forward(data, training)

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
+from vll_mmaction.structures import labels_of_each, meta_of_each
+
 from ..losses.clip_grouping import number_videos, send_to
 from .stock_twins import register_twins
 from .voting import VOTE_RULES
@@ -199,8 +201,7 @@ class VideoLevelHeadMixin:
 
     def _video_ids(self, data_samples: Sequence[ActionDataSample]) -> Tensor:
         """Video of each sample, (N,) int64, on the CPU."""
-        # Not `metainfo`, which copies all of it, deeply.
-        ids = [x.get('video_id') for x in data_samples]
+        ids = meta_of_each(data_samples, 'video_id')
         for video_id in ids:
             if not isinstance(video_id, (int, np.integer)):
                 raise ValueError(
@@ -235,7 +236,7 @@ def _check_equal_clips(data_samples: Sequence[ActionDataSample]) -> None:
 
 def _stack_labels(data_samples: Sequence[ActionDataSample]) -> Tensor:
     """Hard labels (N,) int64 or soft labels (N, K) floating point."""
-    labels = torch.stack([x.gt_label for x in data_samples])
+    labels = labels_of_each(data_samples)
     if labels.is_floating_point():
         return labels
     if labels.shape[1] != 1:

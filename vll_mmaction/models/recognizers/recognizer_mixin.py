@@ -15,6 +15,8 @@ from mmengine.logging import MessageHub, print_log
 from mmengine.model import merge_dict
 from torch import Tensor, nn
 
+from vll_mmaction.structures import DataSamples
+
 from ..data_preprocessors.clip_data_preprocessor import (
     ClipDataPreprocessor,
     LateDataPreprocessor,
@@ -134,7 +136,7 @@ class VideoLevelRecognizerMixin:
     def loss(
         self,
         inputs: Union[Tensor, Sequence[Tensor]],
-        data_samples: Sequence[ActionDataSample],
+        data_samples: DataSamples,
         **kwargs: Any,
     ) -> dict[str, Tensor]:
         """Losses of a batch, ``max_training_views`` clips at a time.
@@ -145,7 +147,8 @@ class VideoLevelRecognizerMixin:
                 sample; with ``max_training_views`` or ``backward_share`` also
                 the list of the N samples' clips as the dataset gives them,
                 uint8.
-            data_samples (Sequence[ActionDataSample]): One a sample.
+            data_samples (ClipSamples | Sequence[ActionDataSample]): One a
+                sample.
 
         Returns:
             dict[str, Tensor]: As the head's ``loss``, and the neck's losses,
@@ -157,22 +160,25 @@ class VideoLevelRecognizerMixin:
                 ``backward_share``.
         """
         views, raw = self._views(inputs), not isinstance(inputs, Tensor)
-        samples = [
-            data_sample
-            for data_sample in data_samples
-            for _ in range(len(views) // len(data_samples))
-        ]
-        order, weights = self._draw(samples)
+        views_a_sample = len(views) // len(data_samples)
+        samples = None
+        if self.with_neck:
+            samples = [
+                data_sample
+                for data_sample in data_samples
+                for _ in range(views_a_sample)
+            ]
+        order, weights = self._draw(data_samples, views_a_sample)
         if order is not None:
             views = [views[clip] for clip in order] if raw else views[order]
-            samples = [samples[clip] for clip in order]
         chunks = self._chunks(len(views), weights)
         self._check_norms(several=len(chunks) > 1)
         scores: list = []
         losses: dict = {}
         for chunk in chunks:
             part = slice(chunk.start, chunk.stop)
-            run = partial(self._score_views, raw, samples[part], chunk)
+            of_part = samples and samples[part]
+            run = partial(self._score_views, raw, of_part, chunk)
             # Checkpointing saves the state of those devices alone that it
             # finds among the arguments, so the clips are arguments each.
             arguments = views[part] if raw else [views[part]]
@@ -211,7 +217,7 @@ class VideoLevelRecognizerMixin:
         return 1
 
     def _draw(
-        self, data_samples: Sequence[ActionDataSample]
+        self, data_samples: DataSamples, views_a_sample: int
     ) -> tuple[Optional[np.ndarray], Optional[np.ndarray]]:
         """Order of the clips, those without gradient first, and weights."""
         if self.backward_share is None:
@@ -220,7 +226,7 @@ class VideoLevelRecognizerMixin:
         key = [hub.get_info('seed'), hub.get_info('iter')]
         if None in key:  # no runner
             key = torch.randint(2**31, (2,)).tolist()
-        videos = video_of_each(data_samples)
+        videos = video_of_each(data_samples).repeat(views_a_sample)
         weights = draw_weights(videos, self.backward_share, key)
         order = np.argsort(weights > 0, kind='stable')
         return order, weights[order]
@@ -244,7 +250,7 @@ class VideoLevelRecognizerMixin:
     def _score_views(
         self,
         raw: bool,
-        data_samples: Sequence[ActionDataSample],
+        data_samples: Optional[Sequence[ActionDataSample]],
         chunk: _Chunk,
         *views: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:

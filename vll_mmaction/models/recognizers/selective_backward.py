@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmaction.structures import ActionDataSample
 from torch import Tensor
+
+from vll_mmaction.structures import DataSamples, meta_of_each
 
 from ..losses.clip_grouping import send_to
 
@@ -69,11 +70,12 @@ def draw_weights(
     return weights
 
 
-def video_of_each(data_samples: Sequence[ActionDataSample]) -> np.ndarray:
+def video_of_each(data_samples: DataSamples) -> np.ndarray:
     """Video of each data sample, (N,) int64.
 
     Args:
-        data_samples (Sequence[ActionDataSample]): With ``video_id``.
+        data_samples (ClipSamples | Sequence[ActionDataSample]): With
+            ``video_id``.
 
     Returns:
         np.ndarray: The ids.
@@ -81,7 +83,7 @@ def video_of_each(data_samples: Sequence[ActionDataSample]) -> np.ndarray:
     Raises:
         ValueError: A sample has no ``video_id`` that is an integer from 0.
     """
-    ids = [sample.get('video_id') for sample in data_samples]
+    ids = meta_of_each(data_samples, 'video_id')
     for video_id in ids:
         known = isinstance(video_id, (int, np.integer)) and video_id >= 0
         if not known:

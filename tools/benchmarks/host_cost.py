@@ -1,0 +1,241 @@
+#!/usr/bin/env python
+"""What a clip costs the training process before the network starts.
+
+Batches of whole videos come from worker processes, are cast and brought into
+one tensor, and head and loss score them, with logits given: the network is
+free. The figure is the processor time of the main process with its threads,
+in microseconds a clip. In turn, batch by batch, go
+
+- clip_collate: one tensor and columns,
+- the same and a copy of the pixels, in place of the copy to a GPU,
+- stock collate: the same items as a list, stacked,
+- a storage a video: as before the clips of a batch lay in one storage,
+- MMAction2: items of its own VideoDataset, a storage and a label tensor each,
+
+and, to compare, the plain copy of a batch's bytes from warm memory.
+
+    python tools/benchmarks/host_cost.py
+"""
+
+import argparse
+import itertools
+import logging
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from bench_common import encode_video, machine, markdown
+from mmaction.registry import DATASETS, MODELS
+from mmaction.utils import register_all_modules
+from mmengine.dataset import pseudo_collate
+from mmengine.model import stack_batch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+import vll_mmaction  # noqa: F401  (before the first import of mmaction)
+from vll_mmaction.datasets import (
+    VideoGroupedBatchSampler,
+    VideoGroupedSampler,
+    clip_collate,
+)
+from vll_mmaction.video_io import clip_array
+
+VIDEOS, CLIPS, SIZE, CLASSES = 8, 11, 112, 101
+ONE_STORAGE = 'clip_collate', 'stock collate'
+WAYS = *ONE_STORAGE, 'a storage a video', 'MMAction2'
+
+
+def write_videos(folder: Path) -> None:
+    """Videos of 11 clips each, and their list."""
+    first = encode_video(
+        str(folder / '0.avi'),
+        num_frames=16 * CLIPS,
+        size=(SIZE, SIZE),
+        key_frame_every=16,
+    )
+    for number in range(1, 4 * VIDEOS):
+        shutil.copy(first, folder / f'{number}.avi')
+    lines = [f'{number}.avi {number}' for number in range(4 * VIDEOS)]
+    (folder / 'ann.txt').write_text('\n'.join(lines))
+
+
+def build_loader(way: str, folder: Path, workers: int) -> DataLoader:
+    """A loader that never ends.
+
+    Args:
+        way (str): One of ``WAYS``.
+        folder (Path): See :func:`write_videos`.
+        workers (int): Number of worker processes.
+
+    Returns:
+        DataLoader: Batches of ``VIDEOS`` videos, or as many clips.
+    """
+    stock = way == 'MMAction2'
+    sample = dict(type='SampleVideoClips', clip_len=16)
+    if stock:
+        sample = dict(type='SampleFrames', clip_len=16)
+    decode = [dict(type='DecordInit'), sample, dict(type='DecordDecode')]
+    if not stock:
+        decode = [dict(type='VideoReaderInit'), sample]
+        decode.append(dict(type='ReadVideoClips', transforms=[]))
+    dataset = DATASETS.build(
+        dict(
+            type='VideoDataset' if stock else 'VideoClipDataset',
+            ann_file=str(folder / 'ann.txt'),
+            data_prefix=dict(video=str(folder)),
+            pipeline=[
+                *decode,
+                dict(type='FormatShape', input_format='NCTHW'),
+                dict(type='PackActionInputs'),
+            ],
+        )
+    )
+    collate = clip_collate if way == 'clip_collate' else pseudo_collate
+    if stock:
+        sampler = torch.utils.data.RandomSampler(
+            dataset, replacement=True, num_samples=10**6
+        )
+        return DataLoader(
+            dataset,
+            batch_size=VIDEOS * CLIPS,
+            sampler=sampler,
+            num_workers=workers,
+            collate_fn=collate,
+        )
+    dataset = DATASETS.build(
+        dict(type='RepeatDataset', dataset=dataset, times=1000)
+    )
+    batches = VideoGroupedBatchSampler(
+        VideoGroupedSampler(dataset, seed=0), batch_size=VIDEOS
+    )
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+    )
+
+
+def start(way: str, folder: Path, workers: int) -> Iterator[dict]:
+    """Batches of a way, whose workers have started."""
+    batches = iter(build_loader(way, folder, workers))
+    apart = mock.patch.object(
+        clip_array._BatchStorage, 'take', lambda *args: None
+    )
+    if way == 'a storage a video':
+        with apart:  # forked workers keep it
+            return iter(build_loader(way, folder, workers))
+    return batches
+
+
+class Receiver:
+    """The training process without its network."""
+
+    def __init__(self) -> None:
+        self.preprocessor = MODELS.build(dict(type='ClipDataPreprocessor'))
+        self.head = MODELS.build(
+            dict(
+                type='VideoLevelI3DHead',
+                num_classes=CLASSES,
+                in_channels=8,
+                loss_cls=dict(type='VideoLevelLoss'),
+            )
+        )
+        self.stock_head = MODELS.build(
+            dict(type='I3DHead', num_classes=CLASSES, in_channels=8)
+        )
+        shape = VIDEOS * CLIPS, 1, 3, 16, SIZE, SIZE
+        self.memory = torch.zeros(shape, dtype=torch.uint8)
+        self.scores = torch.randn(VIDEOS * CLIPS, CLASSES)
+
+    def receive(self, batches: Iterator[dict], copy: bool) -> None:
+        """All that is done with a batch.
+
+        Args:
+            batches (Iterator[dict]): Where the next comes from.
+            copy (bool): Whether to copy the pixels where they are one tensor.
+        """
+        data = self.preprocessor.cast_data(next(batches))
+        inputs, samples = data['inputs'], data['data_samples']
+        if not isinstance(inputs, Tensor):
+            inputs = stack_batch(inputs)
+        elif copy:
+            self.memory.copy_(inputs)
+        if len(inputs) != len(self.scores):
+            raise RuntimeError(f'a batch of {len(inputs)} clips')
+        stock = samples[0].get('video_id') is None
+        head = self.stock_head if stock else self.head
+        head.loss_by_feat(self.scores, samples)
+
+
+def measure(folder: Path, workers: int, rounds: int) -> dict[str, float]:
+    """Processor time of the main process by way.
+
+    Args:
+        folder (Path): See :func:`write_videos`.
+        workers (int): Worker processes of each loader.
+        rounds (int): Batches of each, after two to warm up.
+
+    Returns:
+        dict[str, float]: Microseconds a clip, median of the batches.
+    """
+    receiver = Receiver()
+    loaders = {way: start(way, folder, workers) for way in WAYS}
+    turns = [(way, way, False) for way in WAYS]
+    turns.insert(1, ('clip_collate and a copy', 'clip_collate', True))
+    taken: dict[str, list] = {name: [] for name, _, _ in turns}
+    taken['plain copy'] = []
+    warm = torch.ones_like(receiver.memory)
+    for number in range(rounds + 2):
+        for name, way, copy in turns:
+            started = time.process_time()
+            receiver.receive(loaders[way], copy)
+            if number > 1:
+                taken[name].append(time.process_time() - started)
+        started = time.process_time()
+        receiver.memory.copy_(warm)
+        taken['plain copy'].append(time.process_time() - started)
+    clips = VIDEOS * CLIPS
+    return {
+        name: 1e6 * float(np.median(times)) / clips
+        for name, times in taken.items()
+    }
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--workers', type=int, nargs='+', default=[2])
+    parser.add_argument('--rounds', type=int, default=12)
+    args = parser.parse_args()
+    register_all_modules()
+    logging.disable(logging.INFO)
+    warnings.simplefilter('ignore')
+    torch.set_num_threads(1)
+    print(machine(), flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_videos(folder)
+        columns = {}
+        strategies = sorted(torch.multiprocessing.get_all_sharing_strategies())
+        for sharing, workers in itertools.product(strategies, args.workers):
+            torch.multiprocessing.set_sharing_strategy(sharing)
+            columns[f'{sharing}, {workers}'] = measure(
+                folder, workers, args.rounds
+            )
+    ways = list(next(iter(columns.values())))
+    rows = [
+        [way, *(f'{found[way]:.0f}' for found in columns.values())]
+        for way in ways
+    ]
+    print(markdown(['us a clip', *columns], rows))
+
+
+if __name__ == '__main__':
+    main()
