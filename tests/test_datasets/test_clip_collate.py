@@ -232,13 +232,15 @@ def test_what_is_refused():
 
 
 TRAINED = """
+randomness = dict(seed=3)
 train_dataloader['collate_fn'] = dict(type={collate!r})
-model.update(type='VideoLevelRecognizer3D', train_cfg={train_cfg})
+model.update(
+    type='VideoLevelRecognizer3D', train_cfg=dict(_delete_=True, **{train_cfg}))
 """
 
 
 @pytest.mark.parametrize(
-    'train_cfg', [None, dict(max_training_views=2, backward_share=0.5)]
+    'train_cfg', [{}, dict(max_training_views=2, backward_share=0.5)]
 )
 def test_training_is_the_same_to_the_last_bit(data_root, tmp_path, train_cfg):
     found = []

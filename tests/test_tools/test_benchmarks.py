@@ -8,12 +8,14 @@ from types import SimpleNamespace
 import balance
 import bench_common as common
 import growth
+import host_cost
 import input_path
 import loss
 import memory
 import numpy as np
 import pytest
 import seeking
+import selective_backward
 import torch
 import train_step
 from torch.autograd import DeviceType
@@ -231,3 +233,23 @@ def test_balance_prints_its_tables(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert 'ucf101, 9537 training videos' in out
     assert '| 8 x 2 |' in out and '| 1,000 videos, 8 a rank |' in out
+
+
+def test_selective_backward():
+    found = selective_backward.measure_time('C3D-lite', 32, 2, 1)
+    assert found['plain'] == 1
+    assert all(0 < found[way] for way in ('half', 'forward', 'seconds'))
+
+
+def test_host_cost(tmp_path, monkeypatch):
+    monkeypatch.setattr(host_cost, 'VIDEOS', 1)
+    host_cost.write_videos(tmp_path)
+    found = host_cost.measure(tmp_path, 0, 1)
+    assert {*host_cost.WAYS, 'plain copy'} < set(found)
+    assert all(cost > 0 for cost in found.values())
+
+
+def test_large_jobs():
+    counts = balance.like_kinetics(5000)
+    assert set(counts) <= set(range(6, 19)) and counts.max() == 18
+    assert len(balance.large_jobs('few', np.tile(counts, 4), 1)) == 4
