@@ -13,7 +13,11 @@ from ..video_io.frame_index import (
     default_index_path,
     load_or_build,
 )
-from .annotation_list import read_annotation_list, report_bad_videos
+from .annotation_list import (
+    media_folder,
+    read_annotation_list,
+    report_bad_videos,
+)
 from .clip_dataset_mixin import ClipDatasetMixin
 
 
@@ -58,9 +62,12 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
     def load_data_list(self) -> list[dict]:
         """Read the annotation file, checking each line."""
         listed = read_annotation_list(
-            self.ann_file, self.num_classes, self.delimiter
+            self.ann_file,
+            self.num_classes,
+            self.delimiter,
+            labelled=self.labelled,
         )
-        root = self.data_prefix.get('video') or ''
+        root = media_folder(self.data_prefix, 'video')
         return [
             dict(filename=osp.join(root, name), label=label, line=line)
             for name, label, line in zip(

@@ -75,7 +75,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='VideoDataset',
+        type='WholeVideoDataset',
         ann_file='ucf101_val_split_1_videos.txt',
         data_root=data_root,
         data_prefix=data_prefix,
