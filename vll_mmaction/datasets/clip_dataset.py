@@ -64,7 +64,8 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         listed = read_annotation_list(
             self.ann_file,
             self.num_classes,
-            self.delimiter,
+            # Stock's default; any white space will do.
+            None if self.delimiter == ' ' else self.delimiter,
             labelled=self.labelled,
         )
         root = media_folder(self.data_prefix, 'video')
