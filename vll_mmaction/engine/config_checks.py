@@ -12,6 +12,7 @@ import numpy as np
 from mmaction.datasets.transforms import SampleFrames
 from mmaction.evaluation import AccMetric
 from mmaction.models import Recognizer2D
+from mmaction.models.heads import BaseHead
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import CheckpointHook, Hook
 from torch import nn
@@ -26,7 +27,13 @@ from vll_mmaction.datasets import (
     WholeVideoDataset,
 )
 from vll_mmaction.evaluation import ClipConsistencyMetric
-from vll_mmaction.models import C3DLite, VideoLevelHeadMixin, VideoLevelLoss
+from vll_mmaction.models import (
+    C3DLite,
+    VideoAttentionHeadMixin,
+    VideoAttentionLoss,
+    VideoLevelHeadMixin,
+    VideoLevelLoss,
+)
 from vll_mmaction.models.recognizers.video_level_recognizers import (
     VideoLevelRecognizerMixin,
 )
@@ -122,6 +129,8 @@ def check_model(model: nn.Module) -> None:
             'max_training_views out.'
         )
     head, backbone = head_of(model), getattr(model, 'backbone', None)
+    if head is not None:
+        _check_average(model, head)
     if isinstance(backbone, C3DLite) and head and not model.with_neck:
         width = backbone.fc7.out_features
         if head.in_channels != width:
