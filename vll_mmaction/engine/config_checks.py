@@ -141,6 +141,35 @@ def check_model(model: nn.Module) -> None:
             )
 
 
+def _check_average(model: nn.Module, head: BaseHead) -> None:
+    """See that the head knows how it is to average its clips."""
+    name = type(head).__name__
+    stock = name.replace('VideoLevel', '')
+    rule = getattr(head, 'average_clips', None)
+    if rule in ('vote', 'attention') and not isinstance(
+        head, VideoLevelHeadMixin
+    ):
+        twin = 'VideoLevel' if rule == 'vote' else 'VideoAttention'
+        raise ValueError(
+            f"model.cls_head.average_clips='{rule}' is unknown to "
+            f"type='{name}'. Use type='{twin}{stock}'."
+        )
+    attends = isinstance(head, VideoAttentionHeadMixin)
+    if isinstance(head.loss_cls, VideoAttentionLoss) and not attends:
+        raise ValueError(
+            "model.cls_head.loss_cls.type='VideoAttentionLoss' needs the "
+            f"scores of a gate, which type='{name}' does not have. Use "
+            f"type='VideoAttention{stock}'."
+        )
+    fcn_test = (getattr(model, 'test_cfg', None) or {}).get('fcn_test')
+    if attends and fcn_test:
+        raise ValueError(
+            'model.test_cfg.fcn_test=True puts a convolution in the place of '
+            f"the class layer, without which model.cls_head.type='{name}' "
+            'cannot attend to clips. Use fcn_test=False.'
+        )
+
+
 def check_evaluation(
     stage: str,
     model: nn.Module,

@@ -50,7 +50,6 @@ class ConfigCheckHook(Hook):
         config_checks.check_samplers(loader)
         config_checks.check_loss(model, loader)
         config_checks.check_model(model)
-        data_checks.check_clips(train)
         self._check_data('train', model, train)
         if runner.val_loop is not None:
             loader, val = runner.val_dataloader, runner.val_dataloader.dataset
@@ -85,6 +84,8 @@ class ConfigCheckHook(Hook):
     ) -> None:
         data_checks.check_labels(model, dataset)
         data_checks.check_files(stage, dataset)
+        if stage == 'train':
+            data_checks.check_clips(dataset)
         data_checks.check_sample(stage, model, dataset)
 
 
