@@ -168,6 +168,13 @@ def test_summary(written):
     assert confused == [('1', '2'), ('2', '1')]
 
 
+def test_tables_are_beside_the_page(written):
+    report, page = written
+    links = [x['href'] for x in page.find('a') if x['href'].endswith('.csv')]
+    assert len(links) == 4
+    assert {x.name for x in report.page.parent.glob('*.csv')} == set(links)
+
+
 def test_page_stands_alone(written):
     """It asks nothing of the network, and runs no script but its own."""
     report, page = written
@@ -303,7 +310,7 @@ def test_folder_is_reused_or_refused(models, tmp_path):
     write(models, out)
     assert (out / 'thumbs' / 'holiday.jpg').exists()
     report.page.write_text('<html>mine</html>')
-    with pytest.raises(ValueError, match=r'other files \(index.html\)'):
+    with pytest.raises(ValueError, match='holds other files'):
         write_report(models, out)
     assert report.page.read_text() == '<html>mine</html>'
     with pytest.raises(ValueError, match='index.html is a file'):
