@@ -630,6 +630,12 @@ CASES = [
         ['val_dataloader.batch_size=2', 'write batch_size=1'],
     ),
     Case(
+        'stream_for_a_stock_recognizer',
+        {'model.type': 'Recognizer3D', f'{VAL}stream_above': 4},
+        '..._dataloader.dataset.stream_above=... gives clips as a stream...',
+        ['val_dataloader', "'VideoLevelRecognizer3D'", 'stream_above=None'],
+    ),
+    Case(
         'several_videos_a_test_batch',
         {'val_dataloader.batch_size': 2},
         '..._dataloader.batch_size=..., but videos differ ...',

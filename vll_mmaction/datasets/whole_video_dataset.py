@@ -14,6 +14,7 @@ from .annotation_list import report_bad_videos
 from .bad_videos import UnreadableVideo
 from .clip_dataset import VideoClipDataset
 from .clip_reading import check_read
+from .clip_stream import stream_sample
 from .rawframe_clip_dataset import RawframeClipDataset
 
 
@@ -40,6 +41,11 @@ class WholeVideoDataset(Dataset):
             left out. Defaults to 0.
         max_read_seconds (float): Time that a data loader's worker may take to
             read a video; one that takes longer ends the job. Defaults to 600.
+        stream_above (int, optional): Videos of more clips come as a
+            :class:`ClipStream`, which a video-level recognizer reads as it
+            goes: testing then takes no more memory, however long they are.
+            The predictions are the same. Defaults to None: all clips of a
+            video are in memory at once.
         kwargs: Further arguments of :class:`VideoClipDataset`.
 
     Raises:
@@ -56,11 +62,13 @@ class WholeVideoDataset(Dataset):
         labelled: bool = True,
         max_bad_videos: float = 0.0,
         max_read_seconds: float = 600,
+        stream_above: Optional[int] = None,
         **kwargs: Any,
     ) -> None:
         self.labelled = labelled
         self.max_bad_videos = max_bad_videos
         self.max_read_seconds = max_read_seconds
+        self.stream_above = stream_above
         kwargs.update(test_mode=True, labelled=labelled)
         self._clips = self.clip_dataset(
             ann_file, pipeline, max_bad_videos=max_bad_videos, **kwargs
@@ -125,8 +133,11 @@ class WholeVideoDataset(Dataset):
         if type(self.pipeline) is not Compose:
             # Stock's browse_dataset.py looks at each step.
             return self.pipeline(info)
+        name = self._clips._name(idx)
+        if self.stream_above and self.num_clips[idx] > self.stream_above:
+            return stream_sample(self.pipeline.transforms, info, name)
         with self._watch.reading(idx, self.max_read_seconds):
-            return self._read(info, self._clips._name(idx))
+            return self._read(info, name)
 
     def _read(self, info: dict, name: str) -> dict:
         total_frames, read = info['total_frames'], False

@@ -210,6 +210,15 @@ def check_evaluation(
                 f'{stage}_dataloader.batch_size={size}, but videos differ in '
                 'their number of clips: write batch_size=1.'
             )
+        streams = getattr(part, 'stream_above', None)
+        if streams and not isinstance(model, VideoLevelRecognizerMixin):
+            name = type(model).__name__
+            raise ValueError(
+                f'{stage}_dataloader.dataset.stream_above={streams} gives '
+                'clips as a stream, which model.type='
+                f"'{name}' does not take. Use type='VideoLevel{name}', or "
+                'stream_above=None.'
+            )
         if stage == 'val' and not getattr(part, 'labelled', True):
             raise ValueError(
                 'val_dataloader.dataset.labelled=False: a validation needs '

@@ -15,6 +15,7 @@ from mmaction.models.heads import BaseHead
 from torch import Tensor, nn
 
 from vll_mmaction.datasets import ClipDatasetMixin, ReadVideoClips
+from vll_mmaction.datasets.clip_stream import ClipStream
 from vll_mmaction.datasets.samplers.clip_batch import kept_generators
 from vll_mmaction.models import C3DLite, VideoLevelHeadMixin
 
@@ -149,6 +150,8 @@ def check_sample(stage: str, model: nn.Module, dataset: Any) -> None:
     with kept_generators():
         sample = dataset[0]
     inputs = sample.get('inputs') if isinstance(sample, dict) else None
+    if isinstance(inputs, ClipStream):
+        inputs = next(inputs.chunks(1))
     if not isinstance(inputs, Tensor):
         return
     head = head_of(model)

@@ -76,6 +76,8 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='WholeVideoDataset',
+        # Longer videos than UCF101's are read while the network scores them.
+        stream_above=128,
         ann_file='ucf101_val_split_1_videos.txt',
         data_root=data_root,
         data_prefix=data_prefix,
