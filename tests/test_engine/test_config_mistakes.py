@@ -30,6 +30,16 @@ VAL, TEST = 'val_dataloader.dataset.', 'test_dataloader.dataset.'
 VAL_SAMPLE, VAL_FORMAT, VAL_PACK = (
     f'{VAL}pipeline.{step}' for step in (1, 4, 5)
 )
+STOCK_VAL = {
+    'val_dataloader.dataset': lambda config: {
+        **{
+            key: value
+            for key, value in config.val_dataloader.dataset.items()
+            if key != 'stream_above'
+        },
+        'type': 'VideoDataset',
+    }
+}
 NOTHING = dict(type='Flip', flip_ratio=0)
 ONE_CLIP = dict(type='SampleFrames', clip_len=4, num_clips=1)
 CLIP_SAMPLER = {
@@ -250,7 +260,7 @@ CASES = [
     ),
     Case(
         'mixup',
-        MIXUP,
+        {'model.type': 'Recognizer3D', f'{VAL}stream_above': None, **MIXUP},
         'model.data_preprocessor.blending=... mixes clips...',
         ['MixupBlending', 'VideoLevelLoss', 'Use blending=None'],
     ),
@@ -527,7 +537,7 @@ CASES = [
         'format_of_the_pipeline',
         {f'{FORMAT}.input_format': 'NCHW'},
         'FormatShape: input_format=..., but model.type=... takes ...',
-        ["input_format='NCHW'", "input_format='NCTHW'", "'Recognizer3D'"],
+        ["input_format='NCHW'", "input_format='NCTHW'", "Recognizer3D'"],
     ),
     Case(
         'not_packed',
@@ -580,7 +590,7 @@ CASES = [
     ),
     Case(
         'no_videos_there_for_stock',
-        {f'{VAL}type': 'VideoDataset', f'{VAL}data_prefix.video': 'lost'},
+        {**STOCK_VAL, f'{VAL}data_prefix': dict(video='lost')},
         '... videos of ... are not there, such as ...',
         ['3 of 3', 'ann.txt', 'lost/0.avi',
          'val_dataloader.dataset.data_prefix'],
@@ -611,7 +621,7 @@ CASES = [
     ),
     Case(
         'one_clip_a_video_votes',
-        {f'{VAL}type': 'VideoDataset', VAL_SAMPLE: ONE_CLIP},
+        {**STOCK_VAL, VAL_SAMPLE: ONE_CLIP},
         '..._dataloader.dataset.pipeline takes one clip of a video by ...',
         ['SampleFrames', 'ClipConsistencyMetric in val_evaluator',
          'SampleVideoClips'],
@@ -624,8 +634,8 @@ CASES = [
     ),
     Case(
         'several_videos_a_batch_of_stock_with_few_clips',
-        {'val_dataloader.batch_size': 2, f'{VAL_SAMPLE}.max_clips': 2,
-         f'{VAL}type': 'VideoDataset'},
+        {**STOCK_VAL, 'val_dataloader.batch_size': 2,
+         f'{VAL_SAMPLE}.max_clips': 2},
         '..._dataloader.batch_size=..., but videos differ ...',
         ['val_dataloader.batch_size=2', 'write batch_size=1'],
     ),
