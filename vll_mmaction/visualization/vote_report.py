@@ -184,6 +184,18 @@ def page_data(votes: dict[str, VideoVotes], strips: Sequence[Strip]) -> dict:
     )
 
 
+def _clip_weights(votes: VideoVotes) -> list[list[float]]:
+    """Weight of each clip by attention; no videos where the head has none."""
+    results = votes.results
+    if not results.clip_weights.size:
+        return []
+    weights = votes.split(results.clip_weights.astype(np.float64))
+    return [
+        x.reshape(-1, views).sum(axis=1).round(3).tolist()
+        for x, views in zip(weights, results.views_per_clip)
+    ]
+
+
 def _model_data(title: str, votes: VideoVotes) -> dict:
     sure = np.rint(100 * votes.results.clip_scores.max(axis=1)).astype(int)
     top = np.argsort(-votes.scores, axis=1, kind='stable')[:, :TOP]
@@ -199,6 +211,7 @@ def _model_data(title: str, votes: VideoVotes) -> dict:
         votes=[x.tolist() for x in votes.split(votes.votes)],
         sure=[x.tolist() for x in votes.split(sure)],
         views=votes.results.views_per_clip.tolist(),
+        weights=_clip_weights(votes),
         top=top.tolist(),
         top_means=means.round(2).tolist(),
     )
