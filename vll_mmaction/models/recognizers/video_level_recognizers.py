@@ -28,6 +28,9 @@ from ..data_preprocessors.clip_data_preprocessor import (
     LateDataPreprocessor,
 )
 
+# Clips of a stream at a time where the config does not say.
+VIEWS_AT_ONCE = 16
+
 
 class VideoLevelRecognizerMixin:
     """What a stock recognizer lacks for video-level learning.
@@ -40,6 +43,10 @@ class VideoLevelRecognizerMixin:
     recomputation to the last bit (random draws are repeated), and that of all
     clips at once up to rounding, unless BatchNorm in training mode mixes
     clips.
+
+    In testing ``test_cfg=dict(max_testing_views=N)`` scores N clips at a
+    time, through backbone and head; in 2D, too, it counts clips, not frames.
+    A sample may be a ``ClipStream``, whose clips are read, scored and dropped.
 
     The arguments are the stock recognizer's.
 
@@ -64,6 +71,12 @@ class VideoLevelRecognizerMixin:
         if size is not None:
             _check_views('max_training_views', size)
             data_preprocessor = _late(data_preprocessor)
+        # Stock would read it too: in 2D it fails, in 3D it keeps the features
+        # of all clips.
+        test_cfg = None if test_cfg is None else dict(test_cfg)
+        testing_size = (test_cfg or {}).pop('max_testing_views', None)
+        if testing_size is not None:
+            _check_views('max_testing_views', testing_size)
         super().__init__(
             backbone=backbone,
             cls_head=cls_head,
@@ -73,6 +86,7 @@ class VideoLevelRecognizerMixin:
             data_preprocessor=data_preprocessor,
         )
         self.max_training_views = size
+        self.max_testing_views = testing_size
         self._warned_of_norms = False
         blending = getattr(self.data_preprocessor, 'blending', None)
         if blending is not None and self._loss_knows_videos():
@@ -156,6 +170,71 @@ class VideoLevelRecognizerMixin:
         if isinstance(inputs, Tensor):
             return inputs.reshape(-1, frames, *inputs.shape[2:])
         return [view for sample in inputs for view in sample.split(frames)]
+
+    def predict(
+        self,
+        inputs: Tensor,
+        data_samples: Sequence[ActionDataSample],
+        **kwargs: Any,
+    ) -> Sequence[ActionDataSample]:
+        """Predictions from all views, ``max_testing_views`` at a time.
+
+        Args:
+            inputs (Tensor): Normalised clips, see :meth:`loss`.
+            data_samples (Sequence[ActionDataSample]): One a sample.
+
+        Returns:
+            Sequence[ActionDataSample]: See the head's ``predict_by_feat``.
+        """
+        scores = self._score(inputs)
+        return self.cls_head.predict_by_feat(scores, data_samples)
+
+    def _score(self, inputs: Tensor) -> Tensor:
+        """Logits (M, K) of all views of a batch in test mode."""
+        frames = self._num_frames(inputs.shape[1], test_mode=True)
+        views = inputs.reshape(-1, frames, *inputs.shape[2:])
+        parts = views.split(self.max_testing_views or len(views))
+        return torch.cat([self._test_scores(part) for part in parts])
+
+    def _test_scores(self, views: Tensor) -> Tensor:
+        features, kwargs = self.extract_feat(
+            views.transpose(0, 1), test_mode=True
+        )
+        return self.cls_head(features, **kwargs)
+
+    def test_step(self, data: dict) -> Sequence[ActionDataSample]:
+        """Predictions of a batch, also where clips come as a stream.
+
+        Args:
+            data (dict): ``data_samples``, and ``inputs``: the clips of each
+                sample, or for each a ``ClipStream``, which is read part by
+                part.
+
+        Returns:
+            Sequence[ActionDataSample]: See the head's ``predict_by_feat``.
+        """
+        inputs, data_samples = data['inputs'], data['data_samples']
+        if not hasattr(inputs[0], 'chunks'):
+            return super().test_step(data)
+        return list(map(self._predict_stream, inputs, data_samples))
+
+    # Validation and test are the same here.
+    val_step = test_step
+
+    def _predict_stream(
+        self, stream: Any, data_sample: ActionDataSample
+    ) -> ActionDataSample:
+        scores = []
+        for clips in stream.chunks(self.max_testing_views or VIEWS_AT_ONCE):
+            data = self.data_preprocessor(
+                dict(inputs=[clips], data_samples=[data_sample])
+            )
+            (data_sample,) = data['data_samples']
+            scores.append(self._score(data['inputs']))
+        # As FormatShape has views: crop by crop, not clip by clip.
+        by_clip = torch.cat(scores).unflatten(0, (stream.num_clips, -1))
+        cls_scores = by_clip.transpose(0, 1).flatten(0, 1)
+        return self.cls_head.predict_by_feat(cls_scores, [data_sample])[0]
 
     def _num_frames(self, total: int, test_mode: bool = False) -> int:
         return 1
@@ -250,8 +329,6 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
     (TSN), ``test_cfg=dict(num_segs=...)`` says so for testing, and in
     training a sample is one clip, as ``VideoClipDataset`` gives it.
 
-    ``test_cfg=dict(max_testing_views=N)`` counts clips, not frames.
-
     The arguments are the stock recognizer's.
 
     Raises:
@@ -267,20 +344,14 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
         test_cfg: Optional[dict] = None,
         data_preprocessor: Optional[dict] = None,
     ) -> None:
-        test_cfg = dict(test_cfg or {})
-        # Stock would read it too, and fail.
-        size = test_cfg.pop('max_testing_views', None)
-        if size is not None:
-            _check_views('max_testing_views', size)
         super().__init__(
             backbone=backbone,
             cls_head=cls_head,
             neck=neck,
             train_cfg=train_cfg,
-            test_cfg=test_cfg,
+            test_cfg=test_cfg or {},
             data_preprocessor=data_preprocessor,
         )
-        self.max_testing_views = size
         # Now rather than after the first epoch.
         if self._segments(test_mode=True) is None:
             raise ValueError(
@@ -295,6 +366,9 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
         for part in (self.backbone, getattr(self, 'cls_head', None)):
             segments = segments or getattr(part, 'num_segments', None)
         return segments
+
+    def _test_scores(self, views: Tensor) -> Tensor:
+        return self.extract_feat(views, stage='head', test_mode=True)[0]
 
     def _num_frames(self, total: int, test_mode: bool = False) -> int:
         frames = self._segments(test_mode) or total
@@ -336,29 +410,6 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
         return super().extract_feat(
             inputs, stage, data_samples=data_samples, test_mode=test_mode
         )
-
-    def predict(
-        self,
-        inputs: Tensor,
-        data_samples: Sequence[ActionDataSample],
-        **kwargs: Any,
-    ) -> Sequence[ActionDataSample]:
-        """Predictions from all views, ``max_testing_views`` at a time.
-
-        Args:
-            inputs (Tensor): See :meth:`extract_feat`.
-            data_samples (Sequence[ActionDataSample]): One a sample.
-
-        Returns:
-            Sequence[ActionDataSample]: See the head's ``predict_by_feat``.
-        """
-        frames = self._num_frames(inputs.shape[1], test_mode=True)
-        views = inputs.reshape(-1, frames, *inputs.shape[2:])
-        scores = [
-            self.extract_feat(part, stage='head', test_mode=True)[0]
-            for part in views.split(self.max_testing_views or len(views))
-        ]
-        return self.cls_head.predict_by_feat(torch.cat(scores), data_samples)
 
 
 def _late(data_preprocessor: Optional[dict]) -> dict:
