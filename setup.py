@@ -82,6 +82,7 @@ setup(
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
         'Jinja2',
+        'av>=15',
         'matplotlib>=3.7',
         'packaging',
         'pillow',
@@ -90,7 +91,6 @@ setup(
     extras_require={
         'lite': LITE,
         'tests': [
-            'av',
             'hypothesis',
             'markdown-it-py',
             'mypy',
