@@ -271,6 +271,13 @@ CASES = [
         ['MixupBlending', 'VideoLevelLoss', 'remove `blending`'],
     ),
     Case(
+        'mixup_with_chunks',
+        {**CHUNKS, **CLIP_SAMPLER, **CLIP_LOSS, **MIXUP},
+        '... mixes clips of a batch, which max_training_views and '
+        'backward_share...',
+        ['MixupBlending', 'max_training_views', 'remove `blending`'],
+    ),
+    Case(
         'sync_bn_with_chunks',
         {
             **CHUNKS,
@@ -296,6 +303,34 @@ CASES = [
         {**CHUNKS, 'model.train_cfg': dict(max_training_views=0)},
         'max_training_views must be at least 1, but got ...',
         ['max_training_views', 'at least 1', 'got 0'],
+    ),
+    Case(
+        'share_of_the_clips_in_percent',
+        {**CHUNKS, 'model.train_cfg': dict(backward_share=50)},
+        'backward_share must be above 0 and at most 1...',
+        ['backward_share', 'got 50'],
+    ),
+    Case(
+        'share_of_the_clips_and_batch_norm',
+        {
+            **CHUNKS,
+            'model.train_cfg': dict(backward_share=0.5),
+            'model.backbone': dict(
+                type='ResNet3dSlowOnly', depth=50, pretrained=None,
+                base_channels=1, conv1_kernel=(1, 7, 7), inflate=(0, 0, 1, 1),
+                norm_eval=False,
+            ),
+            f'{HEAD}spatial_type': 'avg', f'{HEAD}in_channels': 32,
+        },
+        'backward_share does not go with the ... BatchNorm layers...',
+        ['backward_share', 'BatchNorm', 'norm_eval=True'],
+    ),
+    Case(
+        'share_of_the_clips_in_the_stock_recognizer',
+        {'model.train_cfg': dict(backward_share=0.5)},
+        'model.type=... ignores train_cfg.backward_share=...',
+        ["'Recognizer3D'", 'backward_share=0.5',
+         "'VideoLevelRecognizer3D'"],
     ),
     Case(
         'pretrained_convs',
@@ -470,13 +505,13 @@ CASES = [
         'index_of_another_data_set',
         {f'{DATASET}frame_index': 'OTHER/videos/frame_index.jsonl'},
         'frame_index=... is the index of other videos...',
-        ['frame_index=', 'other_0.avi', 'Name another file'],
+        ['frame_index=', 'other_0.avi', 'Name another path'],
     ),
     Case(
         'index_is_another_file',
         {f'{DATASET}frame_index': 'OTHER/ann.txt'},
         '... is not a frame index...',
-        ['ann.txt', '`frame_index`', 'Name another file'],
+        ['ann.txt', '`frame_index`', 'Name another path'],
     ),
     # --- pipeline
     Case(

@@ -6,7 +6,6 @@ pipeline and scores all of them. However long the video is, it is gone through
 once, and the frames of one clip and the inputs of a few are held.
 """
 
-import logging
 import os.path as osp
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -20,22 +19,18 @@ from mmaction.datasets.transforms import DecordDecode
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..datasets import SampleVideoClips
-from ..datasets.clip_stream import EndOfVideo, FramesInOrder, read_in_order
+from ..datasets.clip_stream import FramesInOrder, read_in_order
 from ..evaluation import ClipResults
 from ..evaluation.class_names import find_class_names
-from ..video_io.frame_index import count_frames
+from ..video_io.prober import count_frames
 
 CLIPS_AT_ONCE = 8
 """Clips through the network at once where the config does not say."""
-
-SECONDS_TO_COUNT = 600
-"""Time limit for counting the frames of a video."""
 
 
 def init_video_recognizer(
@@ -171,9 +166,7 @@ def score_video(
             are done and with that of all.
 
     Returns:
-        ClipResults: Of this one video, label -1. If the video cannot be
-        decoded to its end a warning is logged, and ``total_frames`` is the
-        number of frames that can be.
+        ClipResults: Of this one video, label -1.
 
     Raises:
         ValueError: The video cannot be used, the test pipeline is none for
@@ -183,7 +176,7 @@ def score_video(
     # An absolute path is never taken for a URL, as `a:b.avi` would be.
     path = osp.abspath(path)
     pipeline = _one_pass_pipeline(model.cfg)
-    ((_, entry),) = count_frames([path], 1, SECONDS_TO_COUNT)
+    ((_, _, entry),) = count_frames([path], num_workers=1)
     if entry.reason:
         raise ValueError(f'{path} cannot be used as a video: {entry.reason}')
     video = dict(
@@ -209,8 +202,7 @@ def score_video(
         gates.append(sample.get('clip_gates', torch.zeros(0)).cpu())
         if on_clips is not None:
             on_clips(len(scores), num_clips)
-    complete = len(scores) == num_clips
-    frame_inds = frame_inds[: len(scores)].reshape(-1)
+    frame_inds = frame_inds.reshape(-1)
     return ClipResults(
         clip_scores=torch.cat(scores).numpy(),
         video_offsets=np.array([0, sum(map(len, scores))]),
@@ -218,7 +210,7 @@ def score_video(
         filenames=np.array([path]),
         frame_inds=frame_inds,
         frame_offsets=np.array([0, len(frame_inds)]),
-        total_frames=np.array([entry.frames if complete else frames.position]),
+        total_frames=np.array([entry.frames]),
         views_per_clip=np.array([len(scores[0])]),
         class_names=np.array(model.dataset_meta['classes'], dtype=np.str_),
         config_name=np.array(Path(model.cfg.filename or '').stem),
@@ -253,27 +245,10 @@ def _one_pass_pipeline(config: Config) -> Compose:
 def _read_clips(
     pipeline: Compose, video: dict, num_clips: int, frames: FramesInOrder
 ) -> Iterator[Tensor]:
-    """Network inputs of one clip after the other.
-
-    Raises:
-        ValueError: Not even the first clip can be decoded.
-    """
+    """Network inputs of one clip after the other."""
     for clip in range(num_clips):
-        try:
-            packed = pipeline(
-                dict(video, clip_ids=[clip], video_reader=frames)
-            )
-        except EndOfVideo as error:
-            if clip == 0:
-                raise
-            print_log(
-                f'{error}. The last {num_clips - clip} of {num_clips} clips '
-                'are left out.',
-                'current',
-                level=logging.WARNING,
-            )
-            return
-        yield packed['inputs']
+        clip_of = dict(video, clip_ids=[clip], video_reader=frames)
+        yield pipeline(clip_of)['inputs']
 
 
 def _score_clips(

@@ -142,7 +142,7 @@ class FramesInOrder:
     def __init__(self, path: str, wanted: np.ndarray) -> None:
         self._frames = read_frames(path, wanted)
         self._kept: dict[int, np.ndarray] = {}
-        self.position = 0
+        self._position = 0
 
     def get_batch(self, numbers: np.ndarray) -> '_Frames':
         """Frames of a clip, which starts no earlier than the last one.
@@ -152,19 +152,13 @@ class FramesInOrder:
 
         Returns:
             list[np.ndarray]: (H, W, 3) uint8 each, RGB.
-
-        Raises:
-            EndOfVideo: The video cannot be decoded so far.
         """
         first, last = numbers.min(), numbers.max()
         self._kept = {k: x for k, x in self._kept.items() if k >= first}
-        while self.position <= last:
-            try:
-                number, frame = next(self._frames)
-            except ValueError as error:
-                raise EndOfVideo(str(error)) from error
+        while self._position <= last:
+            number, frame = next(self._frames)
             self._kept[number] = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            self.position = number + 1
+            self._position = number + 1
         # Transforms may write into them, and clips may share them.
         return _Frames(self._kept[k].copy() for k in numbers.tolist())
 
@@ -172,7 +166,3 @@ class FramesInOrder:
 class _Frames(list):
     def asnumpy(self) -> list:
         return self
-
-
-class EndOfVideo(ValueError):
-    """A video has fewer frames that can be decoded than was counted."""

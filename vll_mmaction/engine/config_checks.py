@@ -34,7 +34,7 @@ from vll_mmaction.models import (
     VideoLevelHeadMixin,
     VideoLevelLoss,
 )
-from vll_mmaction.models.recognizers.video_level_recognizers import (
+from vll_mmaction.models.recognizers.recognizer_mixin import (
     VideoLevelRecognizerMixin,
 )
 
@@ -114,19 +114,24 @@ def check_model(model: nn.Module) -> None:
     Args:
         model (nn.Module): The recognizer.
     """
-    views = (getattr(model, 'train_cfg', None) or {}).get('max_training_views')
+    train_cfg = getattr(model, 'train_cfg', None) or {}
+    own = [
+        f'{option}={train_cfg[option]}'
+        for option in ('max_training_views', 'backward_share')
+        if train_cfg.get(option) is not None
+    ]
     if isinstance(model, VideoLevelRecognizerMixin):
-        if views is not None:
+        if own:
             # As the loop is about to do: norm_eval acts here.
             model.train()
             model._check_norms(several=False)
-    elif views is not None:
+    elif own:
         name = type(model).__name__
         dimensions = '2D' if isinstance(model, Recognizer2D) else '3D'
         raise ValueError(
-            f"model.type='{name}' ignores train_cfg.max_training_views="
-            f"{views}. Use type='VideoLevelRecognizer{dimensions}', or leave "
-            'max_training_views out.'
+            f"model.type='{name}' ignores train_cfg.{own[0]}. Use "
+            f"type='VideoLevelRecognizer{dimensions}', or leave "
+            f'{own[0].partition("=")[0]} out.'
         )
     head, backbone = head_of(model), getattr(model, 'backbone', None)
     if head is not None:
