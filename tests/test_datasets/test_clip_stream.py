@@ -10,7 +10,7 @@ from mmaction.registry import DATASETS
 from small_runner import small_runner
 from stock_tools import run_tool, small_config
 from tiny_recognizers import build
-from video_files import short_capture, write_dataset, write_video
+from video_files import write_dataset, write_video
 
 from vll_mmaction.datasets.clip_stream import ClipStream
 from vll_mmaction.evaluation import load_clip_results
@@ -156,9 +156,10 @@ def test_memory_does_not_grow_with_the_video(tmp_path):
     assert peaks[1] < 5e6
 
 
-def test_a_video_that_ends_early_is_named(folder, monkeypatch):
-    sample = make(folder, stream_above=3)[1]
-    monkeypatch.setattr('cv2.VideoCapture', short_capture(lambda path: 20))
+def test_a_video_that_ends_early_is_named(tmp_path):
+    write_dataset(tmp_path, [10, 41])
+    sample = make(tmp_path, stream_above=3)[1]
+    write_video(tmp_path / 'videos/1.avi', 20)
     with pytest.raises(RuntimeError, match=r'1.avi \(.*line 2\), clip 6: '):
         list(sample['inputs'].chunks(4))
 
