@@ -81,6 +81,7 @@ setup(
     # works. OpenCV comes with MMAction2, in any of its four packages.
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
+        'av>=15.1',
         'Jinja2',
         'matplotlib>=3.7',
         'packaging',
@@ -90,7 +91,6 @@ setup(
     extras_require={
         'lite': LITE,
         'tests': [
-            'av',
             'hypothesis',
             'markdown-it-py',
             'mypy',

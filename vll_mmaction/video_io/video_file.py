@@ -105,9 +105,18 @@ class VideoFile:
         Raises:
             ValueError: The decoder reports an error.
         """
-        number = 0
+        number, begins_late = 0, None
         for packet in packets:
-            for frame in self._decoded(packet, number):
+            if begins_late is None:
+                # As a transport stream may, between two key frames.
+                begins_late = not packet.is_keyframe
+            try:
+                frames = self._decoded(packet, number)
+            except ValueError:
+                if not begins_late or number:
+                    raise
+                continue  # it lacks what came before
+            for frame in frames:
                 yield frame
                 number += 1
         yield from self._decoded(None, number)
