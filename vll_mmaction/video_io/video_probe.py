@@ -61,11 +61,21 @@ def _no_file(path: str) -> str:
         with open(path, 'rb'):
             pass
     except FileNotFoundError:
-        return 'there is no such file'
+        return 'there is no such file' + hint_of_ending(path)
     except (OSError, ValueError) as error:
         cause = getattr(error, 'strerror', None) or str(error)
         return f'it cannot be read: {cause}'
     return '' if status.st_size else 'the file is empty'
+
+
+def hint_of_ending(path: str) -> str:
+    """What to do about a path without an ending; '' if it is not that."""
+    if os.path.splitext(path)[1] or not os.path.exists(f'{path}.mp4'):
+        return ''
+    return (
+        f', but {path}.mp4: write the ending in the list. (Of MMAction2, '
+        'DecordInit appends it.)'
+    )
 
 
 def _by_frames(video: VideoFile) -> VideoFacts:
