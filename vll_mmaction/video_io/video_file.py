@@ -19,6 +19,8 @@ FORMATS = (
     'mpegts mpegvideo mpjpeg mtv mv mxf nsv nut nuv obu ogg pva rm roq smk '
     'smjpeg swf ty vc1 vc1test vvc wtv wc3movie webp xmv yuv4mpegpipe'
 ).split()
+# Transport and program streams, which may begin anywhere.
+BROADCASTS = ('mpegts', 'mpeg')
 _OPTIONS = dict(protocol_whitelist='file', format_whitelist=','.join(FORMATS))
 
 
@@ -108,8 +110,9 @@ class VideoFile:
         number, begins_late = 0, None
         for packet in packets:
             if begins_late is None:
-                # As a transport stream may, between two key frames.
-                begins_late = not packet.is_keyframe
+                # As a recorded broadcast does, between two key frames.
+                is_broadcast = self.container.format.name in BROADCASTS
+                begins_late = is_broadcast and not packet.is_keyframe
             try:
                 frames = self._decoded(packet, number)
             except ValueError:

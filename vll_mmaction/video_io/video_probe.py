@@ -14,7 +14,7 @@ from av.video.frame import PictureType
 from .frame_convert import TURNS, FrameConverter, orientation, upright_size
 from .frame_source import SEEK_COST
 from .video_facts import KeyPacket, VideoFacts
-from .video_file import VideoFile
+from .video_file import BROADCASTS, VideoFile
 
 # Codecs and containers that decord 0.6.0, whose FFmpeg is of 2018, fails at.
 _DECORD_LACKS = ('av1', 'vvc', 'evc', 'apv', 'png', 'apng', 'gif', 'ivf')
@@ -179,7 +179,7 @@ def _of_decord(
     name, steps = frame.format.name, orientation(frame)
     if codec in _DECORD_LACKS or kind in _DECORD_LACKS:
         return f'decord cannot read {codec} in {kind}'
-    if kind in ('mpegts', 'mpeg'):
+    if kind in BROADCASTS:
         return 'decord may leave out frames of a transport or program stream'
     if not container.duration or container.duration < 0:
         return 'decord opens no file that does not state its duration'
