@@ -81,6 +81,7 @@ setup(
     # works. OpenCV comes with MMAction2, in any of its four packages.
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
+        'av>=15.1',
         'Jinja2',
         'av>=15',
         'matplotlib>=3.7',
