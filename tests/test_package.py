@@ -1,3 +1,4 @@
+import ast
 import importlib.util
 import os
 import re
@@ -349,3 +350,42 @@ def test_index_says_what_the_configs_say():
             or config.model.backbone.get('pretrained_convs')
         )
         assert started == ('Pretrained' in said), model['Name']
+
+
+# The house
+
+WINGS = [
+    {'version', 'compat', 'video_io'},
+    {'datasets', 'models'},
+    {'evaluation'},
+    {'apis', 'engine', 'visualization'},
+]
+
+
+def imports_of(path):
+    """Wings that a file of the package imports from, by any spelling."""
+    folder = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = folder[: len(folder) + 1 - node.level] if node.level else ()
+            name = '.'.join([*base, *filter(None, [node.module])])
+            names = [f'{name}.{alias.name}' for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            top, *rest = name.split('.')
+            if top == 'vll_mmaction' and rest:
+                yield rest[0]
+
+
+def test_imports_go_down():
+    floors = {wing: n for n, wings in enumerate(WINGS) for wing in wings}
+    package = ROOT / 'vll_mmaction'
+    paths = [p for p in package.rglob('*.py') if p.parent != package]
+    assert {p.relative_to(package).parts[0] for p in paths} <= set(floors)
+    for path in paths:
+        own = path.relative_to(package).parts[0]
+        for wing in imports_of(path):
+            assert wing == own or floors[wing] < floors[own], (path, wing)

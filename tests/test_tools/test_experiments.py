@@ -30,6 +30,7 @@ from vll_mmaction.evaluation.clip_metrics import ClipResults
 CLIP = CONFIGS / 'clip_c3d_ucf101_finetune.py'
 VLL = CONFIGS / 'vll_c3d_ucf101_finetune.py'
 START = CONFIGS / 'clip_c3d_ucf101.py'
+ALPHA_04 = (('model.cls_head.loss_cls.alpha', 0.4),)
 OTHERS = ('readings', 'table2', 'table4', 'beyond-some', 'beyond-most')
 
 
@@ -78,6 +79,7 @@ def test_losses_of_the_rows():
     def losses(table):
         for row in BY_NAME[table].rows[1:]:
             config = Config.fromfile(CONFIGS / row.config)
+            config.merge_from_dict(dict(row.changes))
             loss = config.model.cls_head.loss_cls
             mode = loss.get('ccl', {}).get('mode', 'ccl')
             yield row, loss.alpha, mode
@@ -127,6 +129,15 @@ def test_videos_seen_are_alike_on_both_data_sets(dataset):
 
 
 # ------------------------------------------------------------------- planning
+
+
+def test_changes_of_a_config_are_a_run_of_their_own(tmp_path):
+    run = Run(VLL, 0, 1, tmp_path, changes=ALPHA_04)
+    assert run.name == 'vll_c3d_ucf101_finetune_alpha0.4/split1_seed0'
+    assert run.options(2)['model.cls_head.loss_cls.alpha'] == 0.4
+    assert run.cfg.model.cls_head.loss_cls.alpha == 0.4
+    assert run.fingerprint != Run(VLL, 0, 1, tmp_path).fingerprint
+    assert run.start == Run(VLL, 0, 1, tmp_path).start
 
 
 def test_split_and_start(tmp_path):
@@ -495,7 +506,7 @@ TABLE = Table(
         Row('other method', paper=42.5, source='Someone, 2018'),
         Row('clips', CLIP.name, 51.52, alpha=0),
         Row('videos', VLL.name, 58.76, alpha=0.3),
-        Row('empty', 'vll_c3d_ucf101_alpha04_finetune.py', alpha=0.4),
+        Row('empty', VLL.name, alpha=0.4, changes=ALPHA_04),
     ),
 )
 

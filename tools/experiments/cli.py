@@ -90,6 +90,7 @@ def _runs_of(table: Table, args) -> list:
                         table.runs_in(args.out),
                         row.gpus,
                         table.data_root,
+                        row.changes,
                     )
                     if not run.has_splits:
                         run = replace(run, split=1)

@@ -100,6 +100,8 @@ class Run:
         gpus (int): Processes that the config is written for.
         data_root (str): Folder of the data, in place of the config's. ``''``
             is the config's.
+        changes (tuple[tuple[str, object]]): Keys and values in place of the
+            config's.
     """
 
     config: Path
@@ -108,12 +110,13 @@ class Run:
     out: Path
     gpus: int = 2
     data_root: str = ''
+    changes: tuple = ()
 
     @cached_property
     def cfg(self) -> Config:
-        """The config, with the lists of the split."""
+        """The config, with its changes and the lists of the split."""
         cfg = copy.deepcopy(_read_config(self.config))
-        cfg.merge_from_dict(self.data_options(cfg))
+        cfg.merge_from_dict({**self.data_options(cfg), **dict(self.changes)})
         return cfg
 
     def data_options(self, cfg: Optional[Config] = None) -> dict:
@@ -151,9 +154,11 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Config, split and seed, as in the folder."""
+        """Config, changes, split and seed, as in the folder."""
         split = f'split{self.split}_' if self.has_splits else ''
         config = self.config_name.removesuffix('.py')
+        for key, value in self.changes:
+            config += f'_{key.rpartition(".")[2]}{value}'
         return f'{config}/{split}seed{self.seed}'
 
     @property
@@ -199,7 +204,7 @@ class Run:
                 f'{self.config}: pretrained_convs={path!r} does not name '
                 'work_dirs/CONFIG/epoch_N.pth of a config in configs/'
             )
-        start = replace(self, config=config)
+        start = replace(self, config=config, changes=())
         if Path(path).name != start.checkpoint.name:
             raise ExperimentError(
                 f'{self.config}: pretrained_convs={path!r}, but {config} '
@@ -231,7 +236,7 @@ class Run:
             ExperimentError: The run can't be had on so many GPUs, or the
                 folder's name does not fit into an option.
         """
-        options = self.data_options()
+        options = {**self.data_options(), **dict(self.changes)}
         # Only the last one is tested; a run's folder stays small.
         options['default_hooks.checkpoint.max_keep_ckpts'] = 1
         options['default_hooks.checkpoint.save_best'] = None

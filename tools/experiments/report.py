@@ -86,7 +86,15 @@ def collect(row: Row, table: Table, out: Path) -> Measured:
     if not row.config:
         return measured
     config = find_config(row.config)
-    some = Run(config, 0, 1, table.runs_in(out), row.gpus, table.data_root)
+    some = Run(
+        config,
+        0,
+        1,
+        table.runs_in(out),
+        row.gpus,
+        table.data_root,
+        row.changes,
+    )
     for folder in sorted(some.folder.parent.glob('*seed*')):
         try:
             state = read_state(folder)

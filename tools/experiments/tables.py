@@ -28,6 +28,8 @@ class Row:
         gpus (int): Processes that the config is written for. On fewer or
             more the accumulated batches are adapted, see ``runs.py``.
         alpha (float, optional): Balanced weight, the x axis of Figure 5.
+        changes (tuple[tuple[str, object]]): Keys and values that differ from
+            the config, as ``--cfg-options`` takes them.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Row:
     source: str = ''
     gpus: int = 2
     alpha: Optional[float] = None
+    changes: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,17 @@ def _reference(name: str, paper: float, source: str) -> Row:
 
 
 def _alpha(tenths: int) -> Row:
-    name = 'vll_c3d_ucf101_finetune.py'
-    if tenths != 3:
-        name = f'vll_c3d_ucf101_alpha0{tenths}_finetune.py'
-    # The paper shows a curve without numbers; one is in its Table 1.
-    paper = 58.76 if tenths == 3 else None
-    return Row(f'α = 0.{tenths}', name, paper, alpha=tenths / 10)
+    alpha = tenths / 10
+    return Row(
+        f'α = {alpha}',
+        'vll_c3d_ucf101_finetune.py',
+        # The paper shows a curve without numbers; one is in its Table 1.
+        58.76 if tenths == 3 else None,
+        alpha=alpha,
+        changes=()
+        if tenths == 3
+        else (('model.cls_head.loss_cls.alpha', alpha),),
+    )
 
 
 CLIP = 'clip level, CE'
