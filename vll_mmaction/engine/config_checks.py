@@ -22,6 +22,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from vll_mmaction.datasets import (
     ClipBatchSampler,
     ClipDatasetMixin,
+    ClipFeatureDataset,
     ReadVideoClips,
     SampleVideoClips,
     VideoGroupedBatchSampler,
@@ -29,7 +30,12 @@ from vll_mmaction.datasets import (
 )
 from vll_mmaction.datasets.samplers.clip_batch import kept_generators
 from vll_mmaction.evaluation import ClipConsistencyMetric
-from vll_mmaction.models import C3DLite, VideoLevelHeadMixin, VideoLevelLoss
+from vll_mmaction.models import (
+    C3DLite,
+    FeatureBackbone,
+    VideoLevelHeadMixin,
+    VideoLevelLoss,
+)
 from vll_mmaction.models.recognizers.video_level_recognizers import (
     VideoLevelRecognizerMixin,
 )
@@ -81,8 +87,9 @@ def check_clips(dataset: Any) -> None:
         dataset (Dataset): Of the training.
     """
     for part in _clip_datasets(dataset):
-        _check_clip_len(part)
-        _check_size(part)
+        if not isinstance(part, ClipFeatureDataset):
+            _check_clip_len(part)
+            _check_size(part)
 
 
 def _check_clip_len(part: ClipDatasetMixin) -> None:
@@ -323,7 +330,8 @@ def check_validation(
             f"type='VideoLevel{name}', or leave the metric out."
         )
     for part in _parts(loader.dataset):
-        if consistency and isinstance(part, ClipDatasetMixin):
+        whole = isinstance(part, ClipFeatureDataset) and part.test_mode
+        if consistency and isinstance(part, ClipDatasetMixin) and not whole:
             raise ValueError(
                 'val_dataloader.dataset.type='
                 f"'{type(part).__name__}' gives clips one by one, but "
@@ -337,11 +345,57 @@ def check_validation(
             and transform.sampling.max_clips is None
             for transform in getattr(_pipeline(part), 'transforms', ())
         )
-        if ragged and size != 1 and not isinstance(part, ClipDatasetMixin):
+        clips = isinstance(part, ClipDatasetMixin) and not whole
+        if (whole or ragged) and size != 1 and not clips:
             raise ValueError(
                 f'val_dataloader.batch_size={size}, but videos differ in '
                 'their number of clips: write batch_size=1.'
             )
+
+
+def check_features(model: nn.Module, dataset: Any) -> None:
+    """See that features are of the backbone that the model knows, and finite.
+
+    A model without weights of its own learns which these are.
+
+    Args:
+        model (nn.Module): The recognizer.
+        dataset (Dataset): Of training, validation or test.
+    """
+    backbone = getattr(model, 'backbone', None)
+    for part in _parts(dataset):
+        features = isinstance(part, ClipFeatureDataset)
+        if features != isinstance(backbone, FeatureBackbone):
+            raise ValueError(
+                "dataset.type='ClipFeatureDataset' and model.backbone.type="
+                "'FeatureBackbone' go together, but these are "
+                f"'{type(part).__name__}' ({getattr(part, 'ann_file', '')}) "
+                f"and '{type(backbone).__name__}'."
+            )
+        if not features:
+            continue
+        if part.feature_dim != backbone.in_channels:
+            raise ValueError(
+                f'model.backbone.in_channels={backbone.in_channels}, but the '
+                f'features {part.store.path} have {part.feature_dim} numbers '
+                f'(network {part.store.about["config"]}): write in_channels='
+                f'{part.feature_dim}, or name the features of the right '
+                'network.'
+            )
+        # 60 of its 64 bits, which an int64 holds.
+        source = int(part.source[:15], 16)
+        known = int(backbone.source)
+        if known not in (0, source):
+            raise ValueError(
+                f'The features {part.store.path} (network '
+                f'{part.store.about["config"]}, weights '
+                f'{part.store.about["weights"]}) are of another network than '
+                'those that the model is trained on: write the features of '
+                'all videos with one config and one checkpoint.'
+            )
+        backbone.source.fill_(source)
+        if not part.test_mode:
+            part.check_finite()
 
 
 def check_save_best(

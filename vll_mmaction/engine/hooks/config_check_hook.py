@@ -31,6 +31,7 @@ class ConfigCheckHook(Hook):
             model = model.module
         loader = runner.train_dataloader
         config_checks.check_samplers(loader)
+        config_checks.check_features(model, loader.dataset)
         config_checks.check_labels(model, loader.dataset)
         config_checks.check_loss(model, loader)
         config_checks.check_model(model)
@@ -39,7 +40,19 @@ class ConfigCheckHook(Hook):
         if runner.val_loop is not None:
             metrics = getattr(runner.val_evaluator, 'metrics', ())
             config_checks.check_labels(model, runner.val_dataloader.dataset)
+            config_checks.check_features(model, runner.val_dataloader.dataset)
             config_checks.check_validation(
                 model, runner.val_dataloader, metrics
             )
             config_checks.check_save_best(runner.hooks, metrics)
+
+    def before_test(self, runner: Runner) -> None:
+        """See that features are of the backbone that the model knows.
+
+        Args:
+            runner (Runner): The runner of the test.
+        """
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        config_checks.check_features(model, runner.test_dataloader.dataset)
