@@ -83,6 +83,11 @@ class ClipFeatureDataset(VideoClipDataset):
 
     # ----------------------------------------------------------------- videos
 
+    def _join_prefix(self) -> None:
+        super()._join_prefix()
+        # There need be no videos: names are those of the list.
+        self.data_prefix = dict(video='')
+
     def filter_data(self) -> list[dict]:
         """Add the frame counts and the places of the features."""
         self.store.check_rule(self.clip_sampling, f'The {self._loader_name()}')

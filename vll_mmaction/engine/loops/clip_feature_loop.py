@@ -1,9 +1,9 @@
 """Writes the features of all clips while stock ``test.py`` runs."""
 
+import hashlib
 import os.path as osp
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Optional, Union
 
 import mmaction
@@ -32,6 +32,7 @@ from vll_mmaction.datasets.feature_store import (
     clip_rule,
     digest,
 )
+from vll_mmaction.models.heads.class_layer import ClassLayerInput, class_layer
 
 # A process that is killed loses so many seconds of work.
 FLUSH_SECONDS = 10
@@ -102,7 +103,6 @@ class ClipFeatureLoop(TestLoop):
                     'ClipFeatureLoop writes all clips: leave max_clips out '
                     f'of SampleVideoClips of {part.ann_file}.'
                 )
-        self._rows: list[torch.Tensor] = []
 
     def run(self) -> dict[str, int]:
         """Write what is not written yet.
@@ -113,13 +113,16 @@ class ClipFeatureLoop(TestLoop):
         model = self.runner.model
         model = model.module if is_model_wrapper(model) else model
         layer = class_layer(model.cls_head)
+        # Stock takes it with a batch size of 1 only; a batch is bounded here.
+        (model.test_cfg or {}).pop('max_testing_views', None)
         counts = np.asarray(self.dataloader.dataset.clip_counts)
         if not self._begin(model, layer, counts):
             writer = FeatureStoreWriter(self.out_dir)
             self.runner.call_hook('before_test')
             self.runner.call_hook('before_test_epoch')
             self.runner.model.eval()
-            with self._recording(layer):
+            with ClassLayerInput(model.cls_head) as given:
+                self._given = given
                 self._write(writer, counts)
             writer.flush()
             barrier()
@@ -157,6 +160,7 @@ class ClipFeatureLoop(TestLoop):
         self, model: nn.Module, layer: nn.Linear, counts: np.ndarray
     ) -> tuple[dict, dict[str, np.ndarray]]:
         config = self.runner.cfg
+        dataset = config.test_dataloader.dataset
         infos, rules = [], []
         for part in self._parts:
             rules.append(clip_rule(part.clip_sampling))
@@ -179,12 +183,11 @@ class ClipFeatureLoop(TestLoop):
             clip_rule=rules[0],
             shape=[int(counts.sum()), self.draws, layer.in_features],
             pipeline=digest(
-                [str(part.pipeline) for part in self._parts]
-                + ([self.seed] if self.draws > 1 else [])
+                [x.pipeline for x in dataset.get('datasets', [dataset])]
             ),
             seed=self.seed,
             model=config.get('model'),
-            config=config.get('filename'),
+            config=config.filename,
             checkpoint=self.runner._load_from,
             weights=weights,
             lists=[part.ann_file for part in self._parts],
@@ -200,17 +203,6 @@ class ClipFeatureLoop(TestLoop):
             total_frames=np.array(frames, dtype=np.int64),
         )
 
-    @contextmanager
-    def _recording(self, layer: nn.Linear) -> Iterator[None]:
-        def keep(_: nn.Module, inputs: tuple) -> None:
-            self._rows.append(inputs[0].detach().flatten(0, -2))
-
-        handle = layer.register_forward_pre_hook(keep)
-        try:
-            yield
-        finally:
-            handle.remove()
-
     def _write(self, writer: FeatureStoreWriter, counts: np.ndarray) -> None:
         rank, world_size = get_dist_info()
         size = self.dataloader.batch_sampler.batch_size
@@ -223,9 +215,8 @@ class ClipFeatureLoop(TestLoop):
             for clips in _cut(counts, left[:, draw], size)
         ]
         # Side by side, so that a long video is not read by all ranks.
-        steps = max(
-            all_gather_object(-(-len(batches) // world_size))
-        )
+        # Also waits until all have read what is left, before any writes.
+        steps = max(all_gather_object(-(-len(batches) // world_size)))
         batches = batches[rank * steps : (rank + 1) * steps]
         self.dataloader = _with_batches(self.dataloader, batches)
         flushed = time.monotonic()
@@ -247,7 +238,6 @@ class ClipFeatureLoop(TestLoop):
         self.runner.call_hook(
             'before_test_iter', batch_idx=idx, data_batch=data_batch
         )
-        self._rows.clear()
         with autocast(enabled=self.fp16):
             self._outputs = self.runner.model.test_step(data_batch)
         self.runner.call_hook(
@@ -258,8 +248,7 @@ class ClipFeatureLoop(TestLoop):
         )
 
     def _store(self, writer: FeatureStoreWriter, batch: ClipBatch) -> None:
-        rows = torch.cat(self._rows).float()
-        features = rows.reshape(len(batch), -1, rows.shape[1]).mean(dim=1)
+        features = self._given.take(len(batch)).float()
         half = features.half()
         good = half.isfinite().all(dim=1)
         if not good.all():
@@ -275,17 +264,6 @@ class ClipFeatureLoop(TestLoop):
         writer.write(list(batch), draw, half.cpu().numpy(), np.stack(frames))
 
 
-def class_layer(head: nn.Module) -> nn.Linear:
-    """The layer that makes a feature scores of the classes."""
-    for layer in reversed(list(head.modules())):
-        if isinstance(layer, nn.Linear):
-            return layer
-    raise ValueError(
-        f'model.cls_head.type={type(head).__name__} has no linear layer, '
-        'whose input ClipFeatureLoop would write'
-    )
-
-
 def weights_digest(model: nn.Module, layer: nn.Linear) -> str:
     """Hash of all weights but those of the class layer."""
     own = {id(value) for value in layer.parameters()}
@@ -298,8 +276,6 @@ def weights_digest(model: nn.Module, layer: nn.Linear) -> str:
 
 
 def _checksum(data: torch.Tensor) -> str:
-    import hashlib
-
     return hashlib.sha256(data.view(torch.uint8).numpy().data).hexdigest()
 
 
