@@ -1,6 +1,6 @@
 """Models: C3D-lite, the video-level losses, heads and recognizers."""
 
-from .backbones import C3DLite, FeatureBackbone
+from .backbones import C3DLite, EfficientNetLite0, FeatureBackbone
 from .data_preprocessors import ClipDataPreprocessor
 from .heads import *  # noqa: F401,F403
 from .heads import VOTE_RULES, VideoLevelHeadMixin, majority_vote
@@ -19,6 +19,7 @@ __all__ = [
     'C3DLite',
     'ClipDataPreprocessor',
     'ConsistentConstraintLoss',
+    'EfficientNetLite0',
     'FeatureBackbone',
     'MeanPredictionLoss',
     'VOTE_RULES',
