@@ -81,14 +81,14 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
             getattr(transform, 'seek', False)
             for transform in self.pipeline.transforms
         )
-        index = load_or_build(videos, path, root, count, seek)
+        index = load_or_build(videos, path, root, count)
         usable, bad = [], []
         for info in self.data_list:
             entry = index[info['filename']]
             if entry.frames:
                 info = dict(info, total_frames=entry.frames)
                 if seek:
-                    info['seek_points'] = entry.seek_points or []
+                    info['key_packets'] = entry.keys
                 usable.append(info)
             else:
                 bad.append(

@@ -17,11 +17,13 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Callable, Optional
 
+import av
 import cv2
 import numpy as np
 from mmengine.logging import print_log
 
-from .frame_source import DecordFailure, SeekPoint, read_frames
+from .frame_source import read_frames
+from .video_facts import KeyPacket
 
 FORMAT = 'vll_mmaction decoded frames'
 VERSION = 1
@@ -69,7 +71,7 @@ class FrameCache:
         num_frames: int,
         resize: Callable[[np.ndarray], np.ndarray],
         settings: str,
-        seek_points: Sequence[SeekPoint] = (),
+        keys: Sequence[KeyPacket] = (),
     ) -> Iterator[tuple[tuple[int, ...], np.ndarray, bool]]:
         """Frames of a video, from the cache, which is filled on the way.
 
@@ -80,8 +82,8 @@ class FrameCache:
             num_frames (int): Number of frames of the video.
             resize (Callable): What is done to a frame before it is kept.
             settings (str): Tells this ``resize`` from others.
-            seek_points (Sequence[SeekPoint]): See :func:`read_frames`, for
-                videos that are not kept.
+            keys (Sequence[KeyPacket]): See :func:`read_frames`, for videos
+                that are not kept.
 
         Yields:
             tuple: (height, width) of the video, a wanted frame as (H, W, 3)
@@ -106,7 +108,7 @@ class FrameCache:
                 file, key, path, rest, num_frames, resize
             )
         if rest:
-            for _, frame in read_frames(path, np.asarray(rest), seek_points):
+            for _, frame in read_frames(path, np.asarray(rest), keys):
                 yield frame.shape[:2], frame, False
 
     def _keep(
@@ -137,8 +139,6 @@ class FrameCache:
                     yield video_shape, image, True
             if writer is not None:
                 writer.finish()
-        except DecordFailure:
-            raise  # as without the cache
         except ValueError:
             # It may be a frame that nobody asked for.
             if rest:
@@ -159,6 +159,7 @@ class FrameCache:
             num_frames=int(num_frames),
             settings=settings,
             opencv=cv2.__version__,
+            swscale=av.library_versions['libswscale'],
         )
         return json.dumps(parts)
 

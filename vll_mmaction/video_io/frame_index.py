@@ -1,8 +1,8 @@
 """The frame index: how many frames each video has, counted once.
 
 A text file (JSON lines) beside the videos holds, for each, its path, size,
-modification time and number of frames, or the reason why it cannot be used;
-and, where a reader asked for them, the places from which reading may begin.
+modification time and number of frames, or the reason why it cannot be used,
+and the key packets from which reading may begin.
 Videos that changed are counted again. Counting runs in subprocesses with a
 time limit, since decoders crash and hang on bad files. A second file beside
 it, ``<index>.bad.txt``, lists the unusable videos for people to read.
@@ -11,7 +11,6 @@ it, ``<index>.bad.txt``, lists the unusable videos for people to read.
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import os.path as osp
 import selectors
@@ -20,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from mmengine.logging import print_log
@@ -34,14 +33,13 @@ from rich.progress import (
 )
 from torch.utils.data import get_worker_info
 
-from .frame_source import SeekPoint
+from .video_facts import KeyPacket
 
 FORMAT = 'vll_mmaction frame index'
-VERSION = 1
+VERSION = 2
 INDEX_NAME = 'frame_index.jsonl'
-SECONDS_A_VIDEO = 60
-# For the search of places to begin reading, which decodes the whole video.
-SECONDS_TO_SEEK = 600
+# Each is decoded to its end.
+SECONDS_A_VIDEO = 600
 SAVE_EVERY_SECONDS = 30
 # An index that has not been written for so long is complete.
 QUIET_SECONDS = 2 * (SECONDS_A_VIDEO + SAVE_EVERY_SECONDS)
@@ -57,14 +55,13 @@ class VideoEntry:
             the file when it was counted; (-1, -1) if it could not be read.
         frames (int): Number of frames, 0 if the video cannot be used.
         reason (str): Why it cannot be used, '' if it can.
-        seek_points (list[SeekPoint], optional): Places from which reading may
-            begin. None if nobody has looked for them.
+        keys (tuple[KeyPacket, ...]): Where reading may begin.
     """
 
     stamp: tuple[int, int]
     frames: int = 0
     reason: str = ''
-    seek_points: Optional[list[SeekPoint]] = None
+    keys: tuple[KeyPacket, ...] = ()
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -100,12 +97,19 @@ def _one_line(text: str) -> str:
 
 
 def _entry_of(
-    size: int, mtime: int, frames: int, reason: str, places: Any = None
+    size: int, mtime: int, frames: int, reason: str, keys: Any = ()
 ) -> VideoEntry:
     """An entry from what its line holds, without the path."""
-    if places is not None:
-        places = [SeekPoint(*place) for place in places]
-    return VideoEntry((size, mtime), frames, reason, places)
+    keys = tuple(KeyPacket(*key) for key in keys)
+    return VideoEntry((size, mtime), frames, reason, keys)
+
+
+def _entry_from(stamp: tuple[int, int], answer: dict) -> VideoEntry:
+    """An entry from the answer of a subprocess."""
+    return _entry_of(
+        *stamp,
+        *(answer.get('frames', 0), answer['reason'], answer.get('keys', ())),
+    )
 
 
 class FrameIndex:
@@ -115,16 +119,13 @@ class FrameIndex:
         path (str): The index file. Read if it exists.
         root (str): Folder to which the paths in the file are relative, so
             that an index moves with its videos. '' for absolute paths.
-        seek (bool): Whether places to begin reading are wanted, too. Defaults
-            to False.
 
     Raises:
         ValueError: ``path`` holds something else than a frame index.
     """
 
-    def __init__(self, path: str, root: str = '', seek: bool = False) -> None:
+    def __init__(self, path: str, root: str = '') -> None:
         self.path = path
-        self.seek = seek
         self._prefix = osp.join(root, '') if root else ''
         self._entries: dict[str, VideoEntry] = {}
         if osp.exists(path):
@@ -198,8 +199,8 @@ class FrameIndex:
         rows = [json.dumps(dict(format=FORMAT, version=VERSION))]
         for key, entry in sorted(self._entries.items()):
             row = [key, *entry.stamp, entry.frames, entry.reason]
-            if entry.seek_points is not None:
-                row.append(entry.seek_points)
+            if entry.keys:
+                row.append(entry.keys)
             rows.append(json.dumps(row))
         _write(self.path, rows)
         self.save_report()
@@ -224,8 +225,6 @@ class FrameIndex:
     def missing(self, videos: Sequence[str]) -> list[str]:
         """Videos that are not in the index, or changed since.
 
-        Also those of which places to begin reading are wanted but not known.
-
         Args:
             videos (Sequence[str]): Paths of videos.
 
@@ -235,18 +234,12 @@ class FrameIndex:
         return [
             video
             for video in dict.fromkeys(videos)
-            if self._not_counted(video) or self._not_searched(video)
+            if self._not_counted(video)
         ]
 
     def _not_counted(self, video: str) -> bool:
         entry = self._entries.get(self._key(video))
         return entry is None or entry.stamp != _stamp(video)
-
-    def _not_searched(self, video: str) -> bool:
-        if not self.seek:
-            return False
-        entry = self[video]
-        return entry.frames > 0 and entry.seek_points is None
 
     def update(
         self, videos: Sequence[str], count: Optional[Callable] = None
@@ -268,14 +261,6 @@ class FrameIndex:
                 (count or count_frames)(todo),
                 len(todo),
                 f'Counting the frames of {len(todo)} videos',
-            )
-        todo = [video for video in videos if self._not_searched(video)]
-        if todo:
-            found = seek_points_of(todo)
-            self._take(
-                ((v, replace(self[v], seek_points=p)) for v, p in found),
-                len(todo),
-                f'Looking for places to seek in {len(todo)} videos',
             )
 
     def _take(
@@ -387,39 +372,9 @@ def count_frames(
     Yields:
         tuple[str, VideoEntry]: A video and what was found, as it is found.
     """
-    asked = _ask('count', videos, num_workers, seconds, start_prober)
+    asked = _ask('decode', videos, num_workers, seconds, start_prober)
     for video, stamp, answer in asked:
-        yield video, VideoEntry(stamp, **answer)
-
-
-def seek_points_of(
-    videos: Sequence[str],
-    num_workers: Optional[int] = None,
-    seconds: float = SECONDS_TO_SEEK,
-    start_prober: Callable[[], _Prober] = _Prober,
-) -> Iterator[tuple[str, list[SeekPoint]]]:
-    """Find places of videos from which reading may begin, in subprocesses.
-
-    Args:
-        videos (Sequence[str]): Paths of videos.
-        num_workers (int, optional): See :func:`count_frames`.
-        seconds (float): See :func:`count_frames`.
-        start_prober (Callable): See :func:`count_frames`.
-
-    Yields:
-        tuple[str, list[SeekPoint]]: A video and its places, as they are
-        found. No places where the decoder fails, which is logged.
-    """
-    asked = _ask('seek', videos, num_workers, seconds, start_prober)
-    for video, _, answer in asked:
-        if 'reason' in answer:
-            print_log(
-                f'{video} will not be sought: {answer["reason"]}',
-                'current',
-                level=logging.WARNING,
-            )
-        places = answer.get('seek_points', [])
-        yield video, [SeekPoint(*place) for place in places]
+        yield video, _entry_from(stamp, answer)
 
 
 def _ask(
@@ -497,14 +452,14 @@ class FrameCounter:
         if self._prober is None or self._owner != os.getpid():
             self._prober, self._owner = _Prober(), os.getpid()
         prober = self._prober
-        prober.ask('count', video, seconds)
+        prober.ask('decode', video, seconds)
         with selectors.DefaultSelector() as waiting:
             waiting.register(prober.stdout, selectors.EVENT_READ)
             ready = waiting.select(timeout=seconds)
         answer = prober.answer() if ready else prober.give_up(seconds)
         if prober.process.poll() is not None:
             self._prober = None
-        return VideoEntry(stamp, **answer)
+        return _entry_from(stamp, answer)
 
 
 def count_by_transform(
@@ -562,7 +517,6 @@ def load_or_build(
     path: str,
     root: str = '',
     count: Optional[Callable] = None,
-    seek: bool = False,
 ) -> FrameIndex:
     """The frame index of videos, brought up to date.
 
@@ -575,7 +529,6 @@ def load_or_build(
         path (str): The index file.
         root (str): Folder to which the paths in the file are relative.
         count (Callable, optional): See :meth:`FrameIndex.update`.
-        seek (bool): Whether places to begin reading are wanted, too.
 
     Returns:
         FrameIndex: Holds every one of ``videos``.
@@ -584,7 +537,7 @@ def load_or_build(
         RuntimeError: Called in a data loader's worker, where every worker
             would count for itself.
     """
-    index = FrameIndex(path, root, seek)
+    index = FrameIndex(path, root)
     builds = get_worker_info() is None and not int(
         os.environ.get('LOCAL_RANK') or 0
     )
@@ -622,5 +575,5 @@ def load_or_build(
                 logger='current',
             )
         time.sleep(1)
-        index = FrameIndex(path, root, seek)
+        index = FrameIndex(path, root)
     return index

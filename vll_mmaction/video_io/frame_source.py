@@ -1,223 +1,160 @@
-"""Frames of a video file, in order, decoded once.
+"""Frames of a video file, in order, decoded once."""
 
-OpenCV reads on from the start and converts only the frames that are wanted.
-Where it is not exact, decord reads instead. Both give the same pixels. Only
-places that were verified are sought: elsewhere frame n after a seek may be
-another one than the n-th from the start.
-"""
-
-import warnings
-import zlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Optional
+from itertools import chain
+from typing import Optional
 
-import cv2
-import decord
+import av
 import numpy as np
 
-# Frames that are decoded in the time of a seek, with what it decodes itself.
+from .frame_convert import FrameConverter
+from .video_facts import KeyPacket
+from .video_file import VideoFile
+
+# Frames that are decoded in the time of a seek.
 SEEK_COST = 40
 
 
-class DecordFailure(ValueError):
-    """decord failed, be it behind the frames that were wanted."""
-
-
-class SeekPoint(NamedTuple):
-    """A place from which reading may begin.
-
-    Args:
-        frame (int): Number of the frame on which the seek lands.
-        request (int): What OpenCV is asked for to land there.
-        msec (float): Time of the frame as OpenCV gives it, in ms.
-        crc (int): Checksum of its pixels.
-    """
-
-    frame: int
-    request: int
-    msec: float
-    crc: int
-
-
 def read_frames(
-    path: str, wanted: np.ndarray, seek_points: Sequence[SeekPoint] = ()
+    path: str, wanted: np.ndarray, keys: Sequence[KeyPacket] = ()
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Decode frames of a video.
 
     Args:
         path (str): Video file.
         wanted (np.ndarray): (n,) int64 frame numbers, ascending, each once.
-        seek_points (Sequence[SeekPoint]): Where reading may begin, in order.
-            Sought if that is cheaper than reading on, and if it is still
-            right; the frames are the same.
+        keys (Sequence[KeyPacket]): Where reading may begin, in order. Sought
+            if that is cheaper than reading on; the frames are the same.
 
     Yields:
         tuple[int, np.ndarray]: Frame number, and the frame as (H, W, 3)
-        uint8, BGR. The array is used again for the next frame.
+        uint8, BGR, upright, not to be written to.
 
     Raises:
-        ValueError: The file cannot be opened, or ends before the last wanted
-            frame; the message names file and frame.
+        ValueError: The file cannot be opened, decoded or converted, or ends
+            before the last wanted frame; the message names the file.
     """
-    capture = open_video(path)
+    reading, convert = _Reading(path, keys), FrameConverter()
     try:
-        if capture.get(cv2.CAP_PROP_FRAME_HEIGHT) % 2:
-            # OpenCV then interpolates the colours in a way of its own.
-            yield from _decord_frames(path, wanted)
-            return
-        position, frame = 0, None
         for number in wanted.tolist():
-            point = _cheaper(seek_points, position, number)
-            if point:
-                if position:
-                    capture = open_video(path)
-                position = point.frame + 1
-                if not seek(capture, point):
-                    _warn_of_seek(path, point)
-                    capture, position, seek_points = open_video(path), 0, ()
-            while position <= number:
-                if not capture.grab():
-                    raise _too_short(path, number, position)
-                position += 1
-            good, frame = capture.retrieve(frame)
-            if not good:
-                raise _too_short(path, number, position - 1)
-            yield number, frame
-    except cv2.error as error:
-        raise ValueError(
-            f'{path} cannot be read by OpenCV: {str(error)[:200]}'
-        ) from error
+            frame = reading.frame(number)
+            try:
+                image = convert(frame)
+            except ValueError as error:
+                raise ValueError(f'{path}: {error}') from error
+            yield number, image
     finally:
-        capture.release()
+        reading.close()
 
 
-def open_video(path: str) -> cv2.VideoCapture:
-    """Open a video for reading frames that are upright, by one thread.
+class _Reading:
+    """Reads frames in order.
 
     Args:
         path (str): Video file.
-
-    Returns:
-        cv2.VideoCapture: At its start.
-
-    Raises:
-        ValueError: It cannot be opened.
+        keys (Sequence[KeyPacket]): Where reading may begin, in order.
     """
-    # One thread: loaders run a worker a core already.
-    capture = cv2.VideoCapture(
-        path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
-    )
-    if not capture.isOpened():
-        raise ValueError(f'{path} cannot be opened as a video')
-    if capture.get(cv2.CAP_PROP_ORIENTATION_META):
-        # A phone's video: as decord gives it.
-        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-    return capture
+
+    def __init__(self, path: str, keys: Sequence[KeyPacket]) -> None:
+        self._path, self._keys = path, keys
+        self._open()
+
+    def _open(self) -> None:
+        self._video = VideoFile(self._path)
+        self._frames = self._video.decode(self._video.packets())
+        self._position, self._has_sought = 0, False
+
+    def close(self) -> None:
+        """Close the file."""
+        self._video.close()
+
+    def frame(self, number: int) -> av.VideoFrame:
+        """A frame behind those that were read.
+
+        Args:
+            number (int): Its number.
+
+        Returns:
+            av.VideoFrame: As decoded.
+
+        Raises:
+            ValueError: See :func:`read_frames`.
+        """
+        key = _cheaper(self._keys, self._position, number)
+        if key and not self._seek(key):
+            self._read_from_start()
+        try:
+            return self._read_on(number)
+        except ValueError:
+            if not self._has_sought:
+                raise
+            # From the start on the index has decoded it.
+            self._read_from_start()
+            return self._read_on(number)
+
+    def _read_from_start(self) -> None:
+        self.close()
+        self._keys = ()
+        self._open()
+
+    def _read_on(self, number: int) -> av.VideoFrame:
+        for frame in self._frames:
+            self._position += 1
+            if self._position > number:
+                return frame
+        raise ValueError(
+            f'{self._path}: frame {number} was asked for (counted from 0), '
+            f'but the decoder gave only {self._position} frames'
+        )
+
+    def _seek(self, key: KeyPacket) -> bool:
+        """Go on from a key packet; whether it was found."""
+        video = self._video
+        self._has_sought = True
+        # Some demuxers know where packets are by the one, some by the other.
+        for time in dict.fromkeys((key.dts, key.pts)):
+            try:
+                video.container.seek(time, stream=video.stream)
+                frames = video.decode(_packets_from(video, key))
+                for frame in frames:
+                    if frame.pts == key.pts:
+                        self._frames = chain([frame], frames)
+                        self._position = key.frame
+                        return True
+                    if frame.pts is None or frame.pts > key.pts:
+                        break
+            except (av.FFmpegError, ValueError):
+                continue
+        return False
 
 
-def seek(capture: cv2.VideoCapture, point: SeekPoint) -> bool:
-    """Go to a place, and make sure of it.
-
-    Args:
-        capture (cv2.VideoCapture): A video that was just opened, as in the
-            search: what a decoder has read before may matter.
-        point (SeekPoint): Of that video.
-
-    Returns:
-        bool: Whether the frame of that place is now the last that was
-        grabbed. If not, the capture is of no use any more.
-    """
-    return land(capture, point.request) == (point.msec, point.crc)
-
-
-def land(
-    capture: cv2.VideoCapture, request: int
-) -> Optional[tuple[float, int]]:
-    """Seek and grab a frame.
-
-    Args:
-        capture (cv2.VideoCapture): A video that was just opened.
-        request (int): Frame number to ask for.
-
-    Returns:
-        tuple[float, int], optional: Time in ms and checksum of the frame;
-        None if there is none.
-    """
-    capture.set(cv2.CAP_PROP_POS_FRAMES, request)
-    if not capture.grab():
-        return None
-    return capture.get(cv2.CAP_PROP_POS_MSEC), checksum(capture)
-
-
-def checksum(capture: cv2.VideoCapture) -> int:
-    """Checksum of the pixels of the last grabbed frame, -1 without any."""
-    good, frame = capture.retrieve()
-    return zlib.crc32(frame.data) if good else -1
+def _packets_from(video: VideoFile, key: KeyPacket) -> Iterator[av.Packet]:
+    """The packets from a key packet on; none if it has been passed."""
+    packets = video.packets()
+    for packet in packets:
+        if (packet.pts, packet.dts) == (key.pts, key.dts):
+            yield packet
+            yield from packets
+        elif packet.dts is not None and packet.dts > key.dts:
+            return
 
 
 def _cheaper(
-    seek_points: Sequence[SeekPoint], position: int, number: int
-) -> Optional[SeekPoint]:
-    """The last place up to a frame, if reading on there takes longer.
+    keys: Sequence[KeyPacket], position: int, number: int
+) -> Optional[KeyPacket]:
+    """The last key packet up to a frame, if reading on there takes longer.
 
     Args:
-        seek_points (Sequence[SeekPoint]): In order.
+        keys (Sequence[KeyPacket]): In order.
         position (int): Number of the next frame to be decoded.
         number (int): Number of the wanted frame.
 
     Returns:
-        SeekPoint, optional: None if reading on is cheaper.
+        KeyPacket, optional: None if reading on is cheaper.
     """
     if number - position <= SEEK_COST:
         return None
-    before = [point for point in seek_points if point.frame <= number]
+    before = [key for key in keys if key.frame <= number]
     if before and before[-1].frame - position > SEEK_COST:
         return before[-1]
     return None
-
-
-def _warn_of_seek(path: str, point: SeekPoint) -> None:
-    warnings.warn(
-        f'{path}: a seek does not land on frame {point.frame} as it did when '
-        'the frame index was made, perhaps with another OpenCV. Such videos '
-        'are read from the start, with the same frames, but slower; delete '
-        'the frame index to have the places found anew.',
-        stacklevel=2,
-    )
-
-
-def _too_short(path: str, number: int, given: int) -> ValueError:
-    return ValueError(
-        f'{path}: frame {number} was asked for (counted from 0), but the '
-        f'decoder gave only {given} frames'
-    )
-
-
-def _decord_frames(
-    path: str, wanted: np.ndarray
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Read all frames with decord, to give the wanted ones.
-
-    Also those behind the last wanted one: where a packet cannot be decoded,
-    decord fails a while before it gets there, sooner or later by chance. So
-    such a file is always refused.
-    """
-    given, todo = 0, iter(wanted.tolist())
-    number = next(todo, None)
-    try:
-        # By default decord repeats a frame where there is none.
-        reader = decord.VideoReader(path, num_threads=1, fault_tol=1e-6)
-        while given < len(reader):
-            frame = reader.next().asnumpy()
-            if given == number:
-                yield number, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-                number = next(todo, None)
-            given += 1
-    except (decord.DECORDLimitReachedError, StopIteration):
-        pass  # there are fewer frames than packets
-    except decord.DECORDError as error:
-        raise DecordFailure(
-            f'{path} cannot be read by decord: {str(error)[:200]}'
-        ) from error
-    if number is not None:
-        raise _too_short(path, number, given)

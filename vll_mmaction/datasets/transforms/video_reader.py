@@ -44,7 +44,7 @@ class VideoReaderInit(BaseTransform):
     """Find out how many frames a video has, for :class:`ReadVideoClips`.
 
     In ``VideoClipDataset`` the frame index knows; in stock ``VideoDataset``
-    decord scans the file, as for the index, in a subprocess that is kept:
+    the file is decoded, as for the index, in a subprocess that is kept:
     decoders crash and hang on bad files.
 
     Required Keys:
@@ -69,8 +69,9 @@ class VideoReaderInit(BaseTransform):
         path = results['filename']
         if not osp.isfile(path):
             raise FileNotFoundError(
-                f'There is no video file {path}. (Only local files can be '
-                'read; DecordInit knows other storage.)'
+                f'There is no video file {path}. (In the list of a stock '
+                'VideoDataset a path without an ending gets `.mp4`. Only '
+                'local files can be read; DecordInit knows other storage.)'
             )
         if 'total_frames' not in results:
             entry = _count_frames(path)
@@ -97,7 +98,7 @@ class ReadVideoClips(BaseTransform):
         - frame_inds
         - clip_len
         - num_clips
-        - seek_points (optional)
+        - key_packets (optional)
 
     Added Keys:
 
@@ -119,11 +120,10 @@ class ReadVideoClips(BaseTransform):
             comes first, until it is full. The pixels are the same. Defaults
             to None: every video is decoded each time.
         seek (bool): Whether to seek where that is cheaper than reading on,
-            to places of long videos with many key frames that are looked for
-            and verified when the frame index is made (:mod:`.seek_points`).
-            For clip-level training; where all clips are read there is nothing
-            to be saved. The pixels are the same. Only in
-            ``VideoClipDataset``. Defaults to False.
+            to the key packets that the frame index holds. For clip-level
+            training; where all clips are read there is nothing to be saved.
+            The pixels are the same. Only in ``VideoClipDataset``. Defaults to
+            False.
     """
 
     def __init__(
@@ -190,9 +190,9 @@ class ReadVideoClips(BaseTransform):
     ) -> Iterator[tuple[tuple[int, ...], np.ndarray, bool]]:
         """Size of the video, a frame, and whether that is resized."""
         path = results['filename']
-        points = results.get('seek_points', ()) if self.seek else ()
+        keys = results.get('key_packets', ()) if self.seek else ()
         if self.cache is None:
-            for _, frame in read_frames(path, wanted, points):
+            for _, frame in read_frames(path, wanted, keys):
                 yield frame.shape[:2], frame, False
             return
         # Later ones may draw. Without a Resize whole frames are kept.
@@ -207,7 +207,7 @@ class ReadVideoClips(BaseTransform):
 
         num_frames = int(results['total_frames'])
         for video_shape, frame, is_kept in self.cache.frames(
-            path, wanted, num_frames, resize, repr(first), points
+            path, wanted, num_frames, resize, repr(first), keys
         ):
             yield video_shape, frame, is_kept and bool(first)
 

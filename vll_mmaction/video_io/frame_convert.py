@@ -1,0 +1,182 @@
+"""Decoded frames as pixels: upright, and with the colours of their tags.
+
+To the last bit those of the ``ffmpeg`` program with ``-pix_fmt rgb24``, which
+is the rule here. Most frames are converted by PyAV's reformatter, which is
+fast; it rounds others differently with some versions of FFmpeg, and these go
+through a graph of filters as they would in the program.
+"""
+
+import math
+from typing import Any, Optional
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import (
+    ColorRange,
+    Colorspace,
+    Interpolation,
+    VideoReformatter,
+)
+
+FORMAT = 'bgr24'
+# Of `AVColorSpace`, those that YUV is converted from by a matrix: BT.709,
+# unspecified, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020.
+_MATRICES = (1, 2, 4, 5, 6, 7, 9)
+_ONE_THREAD = {} if int(av.__version__.split('.')[0]) < 17 else {'threads': 1}
+
+
+class FrameConverter:
+    """Converts the frames of a video, each by its own tags."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self._graph: Optional[Graph] = None
+        self._graph_is_for: tuple = ()
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """Convert a frame.
+
+        Args:
+            frame (av.VideoFrame): As decoded.
+
+        Returns:
+            np.ndarray: (H, W, 3) uint8, BGR, upright; its rows are
+            contiguous, but need not follow each other. Not to be written to.
+
+        Raises:
+            ValueError: It is to be turned by an angle that is no multiple of
+                90 degrees, or cannot be converted.
+        """
+        steps = orientation(frame)
+        if not steps and _is_plain(frame):
+            converted = self._reformatter.reformat(
+                frame,
+                format=FORMAT,
+                interpolation=Interpolation.BICUBIC,
+                src_colorspace=int(frame.colorspace),
+                dst_colorspace=Colorspace.ITU601,
+                src_color_range=frame.color_range,
+                dst_color_range=ColorRange.JPEG,
+                **_ONE_THREAD,
+            )
+        else:
+            converted = self._filtered(frame, steps)
+        plane: Any = converted.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(
+            converted.height, plane.line_size
+        )
+        return rows[:, : 3 * converted.width].reshape(
+            converted.height, converted.width, 3
+        )
+
+    def _filtered(
+        self, frame: av.VideoFrame, steps: tuple[tuple[str, str], ...]
+    ) -> av.VideoFrame:
+        key = (
+            *(frame.width, frame.height, frame.format.name),
+            *(int(frame.colorspace), int(frame.color_range), steps),
+        )
+        try:
+            if self._graph is None or self._graph_is_for != key:
+                self._graph, self._graph_is_for = _make_graph(*key), key
+            self._graph.vpush(frame)
+            return self._graph.vpull()
+        except (av.FFmpegError, ValueError) as error:
+            raise ValueError(
+                f'frames of {frame.format.name} cannot be converted: {error}'
+            ) from error
+
+
+def _is_plain(frame: av.VideoFrame) -> bool:
+    """Whether the reformatter of every version of PyAV is right."""
+    if frame.width % 2 or frame.height % 2 or frame.interlaced_frame:
+        return False
+    if int(frame.colorspace) not in _MATRICES:
+        return False
+    name = frame.format.name
+    is_full = int(frame.color_range) == ColorRange.JPEG
+    return name == 'yuv420p' or (name == 'yuvj420p' and is_full)
+
+
+def _make_graph(
+    width: int,
+    height: int,
+    pixel_format: str,
+    colorspace: int,
+    color_range: int,
+    steps: tuple[tuple[str, str], ...],
+) -> Graph:
+    """A graph that turns frames and converts them, as the program makes it."""
+    graph = Graph()
+    if _ONE_THREAD:
+        graph.threads = 1
+    nodes = [
+        graph.add(
+            'buffer',
+            video_size=f'{width}x{height}',
+            pix_fmt=pixel_format,
+            time_base='1/25',
+            colorspace=str(colorspace),
+            range=str(color_range),
+        )
+    ]
+    nodes += [graph.add(name, argument) for name, argument in steps]
+    if not steps:
+        nodes.append(graph.add('scale', 'flags=bicubic'))
+    nodes += [graph.add('format', FORMAT), graph.add('buffersink')]
+    graph.link_nodes(*nodes)
+    graph.configure()
+    return graph
+
+
+def orientation(frame: av.VideoFrame) -> tuple[tuple[str, str], ...]:
+    """Filters that turn a frame upright, as the ``ffmpeg`` program does.
+
+    Args:
+        frame (av.VideoFrame): As decoded.
+
+    Returns:
+        tuple[tuple[str, str], ...]: Name and argument of each.
+
+    Raises:
+        ValueError: The angle is no multiple of 90 degrees.
+    """
+    data: Any = frame.side_data
+    if not len(data):
+        return ()
+    found = data.get(SideDataType.DISPLAYMATRIX)
+    if found is None:
+        return ()
+    matrix = np.frombuffer(bytes(found), np.int32).tolist()
+    # Columns are scaled to one; (x, y) goes to (a x + c y, b x + d y).
+    a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+    across, down = math.hypot(a, c), math.hypot(b, d)
+    if not across or not down:
+        return ()
+    angle = round(math.degrees(math.atan2(b / down, a / across))) % 360
+    if angle == 0:
+        return (('vflip', ''),) if d < 0 else ()
+    if angle == 90:
+        return (('transpose', 'cclock_flip' if c > 0 else 'clock'),)
+    if angle == 180:
+        flips = []
+        if a < 0:
+            flips.append(('hflip', ''))
+        if d < 0:
+            flips.append(('vflip', ''))
+        return tuple(flips)
+    if angle == 270:
+        return (('transpose', 'clock_flip' if c < 0 else 'cclock'),)
+    raise ValueError(
+        f'its header turns its frames by {angle} degrees, and only multiples '
+        'of 90 are read here: convert it to upright frames'
+    )
+
+
+def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
+    """Width and height of a frame that is turned upright."""
+    swaps = any(name == 'transpose' for name, _ in orientation(frame))
+    size = frame.width, frame.height
+    return size[::-1] if swaps else size
