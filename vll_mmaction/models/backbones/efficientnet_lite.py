@@ -2,7 +2,7 @@
 
 from mmaction.registry import MODELS
 from mmengine.model import BaseModule
-from torch import Tensor, cat
+from torch import Tensor, cat, channels_last
 
 
 @MODELS.register_module()
@@ -43,7 +43,10 @@ class EfficientNetLite0(BaseModule):
             Tensor: (N, 2560).
         """
         clips, _, length = x.shape[:3]
-        frames = self.net.extract_features(x.transpose(1, 2).flatten(0, 1))
+        frames = x.transpose(1, 2).flatten(0, 1)
+        # Twice as fast on a CPU.
+        frames = frames.contiguous(memory_format=channels_last)
+        frames = self.net.extract_features(frames)
         frames = frames.mean(dim=(2, 3)).view(clips, length, -1)
         change = frames.diff(dim=1).abs()
         return cat([frames.mean(dim=1), change.mean(dim=1)], dim=1)
