@@ -49,6 +49,18 @@ setup(
     name='vll_mmaction',
     version=VERSION['__version__'],
     description='Video-level learning for MMAction2',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    author='The vll_mmaction authors',
+    license='Apache-2.0',
+    keywords='action recognition, video understanding, MMAction2, OpenMMLab',
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: OS Independent',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
     packages=find_packages(include=['vll_mmaction', 'vll_mmaction.*']),
     package_data={'vll_mmaction.visualization': ['templates/*']},
     # Frames are resized faster with it, to the same pixels. Where there is no

@@ -234,6 +234,7 @@ def test_wheel_of_sdist_is_complete(installed, setup_arguments):
         assert files == {x for x in there if x.suffix != '.so'}
     if CAN_COMPILE:
         assert list(package.glob('video_io/_fast_resize.*.so'))
+    assert list(installed.glob('vll_mmaction-*.dist-info/**/LICENSE'))
     index = yaml.safe_load((package / '.mim/model-index.yml').read_text())
     for path in index['Import']:
         assert (package / '.mim' / path).is_file()
@@ -244,7 +245,7 @@ def test_a_compiler_is_not_needed(compiler, tmp_path):
     """Without one the compiled part is left out, and the rest installed."""
     if not compiler and not CAN_COMPILE:
         pytest.skip('there is no C compiler, or no header of Python')
-    for name in ('setup.py', 'vll_mmaction'):
+    for name in ('README.md', 'setup.py', 'vll_mmaction'):
         os.symlink(ROOT / name, tmp_path / name)
     subprocess.run(
         [sys.executable, '-W', 'ignore', 'setup.py', '-q', 'build_ext'],

@@ -418,7 +418,7 @@ def test_paths_with_signs(tmp_path, monkeypatch, read):
         text = '\ufeff' + '\r\n'.join(lines) + '\r\n\r\n'
         (tmp_path / 'ann.txt').write_bytes(text.encode())
         dataset = make(tmp_path, read=read, delimiter=delimiter)
-        assert len(dataset._clip_counts) == len(names)
+        assert len(dataset.clip_counts) == len(names)
         first = np.cumsum(dataset.clip_counts) - dataset.clip_counts
         for video, sample in enumerate(dataset.__getitems__(first.tolist())):
             meta = sample['data_samples']
@@ -467,8 +467,8 @@ def test_a_video_that_fails_is_replaced_as_a_whole(tmp_path):
     write_dataset(tmp_path, LENGTHS * 4)
     dataset = make(tmp_path)
     (tmp_path / 'videos/3.avi').write_bytes(b'')
-    keep = [i for i in range(len(dataset)) if dataset._locate(i)[0] == 0]
-    lost = [i for i in range(len(dataset)) if dataset._locate(i)[0] == 3]
+    keep = [i for i in range(len(dataset)) if dataset._table.locate(i)[0] == 0]
+    lost = [i for i in range(len(dataset)) if dataset._table.locate(i)[0] == 3]
 
     def metas(key):
         samples = dataset.__getitems__(ClipBatch(keep + lost, key=key))
@@ -489,6 +489,18 @@ def test_a_video_that_fails_is_replaced_as_a_whole(tmp_path):
     assert [m.video_id for m in metas((0, 0))] == ids
     epochs = {metas((0, epoch))[5].video_id for epoch in range(8)}
     assert len(epochs) > 2 and 3 not in epochs
+
+
+def test_two_that_fail_in_a_batch_are_replaced_by_different_ones(tmp_path):
+    write_dataset(tmp_path, [9] * 5)
+    dataset = make(tmp_path, max_bad_videos=0.5)
+    for number in (0, 1):
+        (tmp_path / f'videos/{number}.avi').write_bytes(b'')
+    for epoch in range(8):
+        batch = ClipBatch([0, 1], key=(0, epoch))
+        samples = dataset.__getitems__(batch)
+        ids = [sample['data_samples'].video_id for sample in samples]
+        assert len(set(ids)) == 2 and set(ids) <= {2, 3, 4}
 
 
 def test_too_many_failing_videos_end_the_training(tmp_path):

@@ -208,7 +208,7 @@ def test_stock_transforms_give_the_same_clips(folder):
 @pytest.mark.parametrize(
     ('line', 'message'),
     [
-        ('v0 3', r'line 2.*too few fields. Wanted: folder total_frames label'),
+        ('v0 3', r'line 2.*too few fields. Wanted: path total_frames label'),
         ('v0 x 1', r"line 2: total_frames 'x' is not a whole number"),
         ('v0 3 -1', r'line 2: the label -1 is out of range'),
         ('v0 3 7', r'line 2: the label 7 is out of range \(0 to 2\)'),

@@ -13,6 +13,7 @@ from ..video_io.frame_index import (
     default_index_path,
     load_or_build,
 )
+from .annotation_list import read_annotation_list, report_bad_videos
 from .clip_dataset_mixin import ClipDatasetMixin
 
 
@@ -54,19 +55,18 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         self.frame_index = frame_index
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
 
-    def _parse_line(self, line: str, number: int) -> dict:
-        where = f'{self.ann_file}, line {number}'
-        wanted = f'path{self.delimiter}label'
-        # From the right: with the default delimiter a path may hold spaces.
-        filename, _, last = line.rpartition(self.delimiter)
-        filename = filename.strip()
-        if not filename:
-            raise ValueError(
-                f'{where}: {line!r} has too few fields. Wanted: {wanted}'
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file, checking each line."""
+        listed = read_annotation_list(
+            self.ann_file, self.num_classes, self.delimiter
+        )
+        root = self.data_prefix.get('video') or ''
+        return [
+            dict(filename=osp.join(root, name), label=label, line=line)
+            for name, label, line in zip(
+                listed.names, listed.labels.tolist(), listed.lines.tolist()
             )
-        label = self._parse_label(last, where, wanted)
-        filename = osp.join(self.data_prefix.get('video') or '', filename)
-        return dict(filename=filename, label=label, line=number)
+        ]
 
     def filter_data(self) -> list[dict]:
         """Add frame counts; leave out videos that cannot be used."""
@@ -95,9 +95,8 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
                     f'{self.ann_file}, line {info["line"]}: '
                     f'{info["filename"]}: {entry.reason}'
                 )
-        if bad:
-            report = index.report if osp.exists(index.report) else ''
-            self._report_bad(bad, len(videos), report)
+        report = index.report if osp.exists(index.report) else ''
+        report_bad_videos(bad, len(videos), self.max_bad_videos, report)
         return usable
 
     def _other_counter(self) -> Optional[Callable]:

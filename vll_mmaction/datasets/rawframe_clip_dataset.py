@@ -2,9 +2,11 @@
 
 import os.path as osp
 
+import numpy as np
 from mmaction.datasets import RawframeDataset
 from mmaction.registry import DATASETS
 
+from .annotation_list import read_annotation_list, report_bad_videos
 from .clip_dataset_mixin import ClipDatasetMixin
 
 
@@ -36,27 +38,23 @@ class RawframeClipDataset(ClipDatasetMixin, RawframeDataset):
             and line.
     """
 
-    def _parse_line(self, line: str, number: int) -> dict:
-        where = f'{self.ann_file}, line {number}'
-        names = ['offset'] * self.with_offset + ['total_frames']
-        wanted = f'folder {" ".join(names)} label'
-        # From the right: a path may hold spaces.
-        folder, *fields = line.rsplit(None, len(names) + 1)
-        if len(fields) <= len(names):
-            raise ValueError(
-                f'{where}: {line!r} has too few fields. Wanted: {wanted}'
-            )
-        *fields, label = fields
-        info = dict(label=self._parse_label(label, where, wanted), line=number)
-        for name, value in zip(names, fields):
-            if not value.isdecimal():
-                raise ValueError(
-                    f'{where}: {name} {value!r} is not a whole number. '
-                    f'Wanted: {wanted}'
-                )
-            info[name] = int(value)
-        folder = osp.join(self.data_prefix.get('img') or '', folder)
-        return dict(info, frame_dir=folder, filename=folder)
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file, checking each line."""
+        numbers = ['offset'] * self.with_offset + ['total_frames']
+        listed = read_annotation_list(
+            self.ann_file, self.num_classes, numbers=numbers
+        )
+        root = self.data_prefix.get('img') or ''
+        rows = np.stack(
+            [listed.labels, listed.lines, *listed.numbers.values()], axis=1
+        )
+        data_list = []
+        for name, row in zip(listed.names, rows.tolist()):
+            folder = osp.join(root, name)
+            info = dict(frame_dir=folder, filename=folder)
+            info.update(zip(['label', 'line', *numbers], row))
+            data_list.append(info)
+        return data_list
 
     def filter_data(self) -> list[dict]:
         """Leave out videos without frames."""
@@ -66,6 +64,5 @@ class RawframeClipDataset(ClipDatasetMixin, RawframeDataset):
             for info in self.data_list
             if info['total_frames'] < 1
         ]
-        if bad:
-            self._report_bad(bad, len(self.data_list))
+        report_bad_videos(bad, len(self.data_list), self.max_bad_videos)
         return [info for info in self.data_list if info['total_frames'] > 0]
