@@ -44,7 +44,7 @@ HEADS = dict(
 
 
 def build(name, **kwargs):
-    stock = name.replace('VideoLevel', '')
+    stock = name.replace('VideoLevel', '').replace('VideoAttention', '')
     own = HEADS[stock][0]
     classes = {} if 'image_classes' in own else dict(num_classes=4)
     return MODELS.build(

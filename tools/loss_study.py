@@ -40,7 +40,7 @@ from quickstart.make_videos import (
 from vll_mmaction.evaluation import vote_scores
 from vll_mmaction.models import (
     ConsistentConstraintLoss,
-    MeanPredictionLoss,
+    VideoPredictionLoss,
     video_level_loss,
 )
 
@@ -166,7 +166,7 @@ ROWS = dict(
     nll_few=Row(
         'CE of the mean prediction, 4 clips of 14 videos',
         alpha=0.5,
-        term=MeanPredictionLoss(),
+        term=VideoPredictionLoss(),
         videos=14,
         max_clips=4,
     ),
@@ -175,9 +175,9 @@ ROWS = dict(
     ),
     ce_scratch=Row('video level, CE, from scratch', alpha=0, scratch=True),
     ccl_scratch=Row('ccl, from scratch', scratch=True),
-    nll=Row('CE of the mean prediction', alpha=0.5, term=MeanPredictionLoss()),
+    nll=Row('CE of the mean prediction', alpha=0.5, term=VideoPredictionLoss()),
     nll_1=Row(
-        'CE of the mean prediction alone', alpha=1, term=MeanPredictionLoss()
+        'CE of the mean prediction alone', alpha=1, term=VideoPredictionLoss()
     ),
     js=Row('Jensen-Shannon divergence', term=jensen_shannon),
     kl=Row('KL from the mean prediction', term=kl_to_mean),

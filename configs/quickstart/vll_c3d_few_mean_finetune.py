@@ -10,7 +10,7 @@ train_dataloader = dict(
 )
 model = dict(
     cls_head=dict(
-        loss_cls=dict(alpha=0.5, ccl=dict(type='MeanPredictionLoss'))
+        loss_cls=dict(alpha=0.5, ccl=dict(type='VideoPredictionLoss'))
     )
 )
 # 7 epochs of 15 steps are as many clips as 4 epochs of 26 with all clips.

@@ -147,7 +147,7 @@ def test_losses(cuda, options, dtype, monkeypatch):
         assert torch.equal(on_cuda.grad.values, grad)
 
 
-@pytest.mark.parametrize('name', ['VideoLevelLoss', 'MeanPredictionLoss'])
+@pytest.mark.parametrize('name', ['VideoLevelLoss', 'VideoPredictionLoss'])
 @pytest.mark.parametrize('autocast', [None, *TYPES[1:]])
 @pytest.mark.parametrize('kind', [list, torch.tensor, clip_groups])
 def test_modules_in_autocast_with_labels_on_either_device(

@@ -5,11 +5,13 @@ from typing import Any, Callable, Optional, Union
 
 import numpy as np
 import torch
+from mmaction.datasets import VideoDataset
 from mmaction.registry import DATASETS
 from mmaction.structures import ActionDataSample
 from mmengine.dataset import force_full_init
 
-from .clip_dataset import VideoClipDataset
+from .annotation_list import read_annotation_list
+from .clip_dataset_mixin import ClipDatasetMixin
 from .feature_store import FeatureStore, some_of
 from .samplers.clip_batch import ClipBatch, draw_key
 from .transforms.clip_sampling import ClipSampling, SampleVideoClips
@@ -19,7 +21,7 @@ _CHUNK = 4096
 
 
 @DATASETS.register_module()
-class ClipFeatureDataset(VideoClipDataset):
+class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
     """Features of clips, written by ``ClipFeatureLoop``, in place of pixels.
 
     In training an item is a clip: ``inputs`` is (1, D) float16, a view of one
@@ -83,10 +85,18 @@ class ClipFeatureDataset(VideoClipDataset):
 
     # ----------------------------------------------------------------- videos
 
-    def _join_prefix(self) -> None:
-        super()._join_prefix()
-        # There need be no videos: names are those of the list.
-        self.data_prefix = dict(video='')
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file, checking each line."""
+        listed = read_annotation_list(
+            self.ann_file, self.num_classes, self.delimiter
+        )
+        # Paths as in the list: there need be no videos.
+        return [
+            dict(filename=name, label=label, line=line)
+            for name, label, line in zip(
+                listed.names, listed.labels.tolist(), listed.lines.tolist()
+            )
+        ]
 
     def filter_data(self) -> list[dict]:
         """Add the frame counts and the places of the features."""
@@ -117,7 +127,11 @@ class ClipFeatureDataset(VideoClipDataset):
 
     def _build_clip_table(self) -> None:
         super()._build_clip_table()
-        infos = [self._video_info(v) for v in range(len(self._labels))]
+        infos = [
+            self._video_info(video)
+            for video in range(len(self._table.clip_counts))
+        ]
+        self._ends = np.cumsum(self._table.clip_counts)
         self._first_rows = np.array([info['first_row'] for info in infos])
         self._names = [info['filename'] for info in infos]
         self._frames = np.array([info['total_frames'] for info in infos])
@@ -125,7 +139,7 @@ class ClipFeatureDataset(VideoClipDataset):
     @force_full_init
     def __len__(self) -> int:
         """Number of clips; of videos in test mode."""
-        return len(self._labels) if self.test_mode else super().__len__()
+        return len(self._table.labels) if self.test_mode else super().__len__()
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
@@ -191,8 +205,8 @@ class ClipFeatureDataset(VideoClipDataset):
             return [self._whole_video(range(len(self))[i]) for i in indices]
         batch = ClipBatch.of(indices)
         items = np.arange(len(self))[np.asarray(batch, dtype=np.int64)]
-        videos = np.searchsorted(self._clip_ends, items, side='right')
-        clips = items - (self._clip_ends - self._clip_counts)[videos]
+        videos = np.searchsorted(self._ends, items, side='right')
+        clips = items - (self._ends - self._table.clip_counts)[videos]
         kept, draws = clips, np.zeros(len(items), dtype=np.int64)
         stored = self.store.features.shape[1]
         if stored > 1 or self.clip_sampling.max_clips is not None:
@@ -204,7 +218,7 @@ class ClipFeatureDataset(VideoClipDataset):
                 draws[places] = rng.integers(stored, size=len(places))
         rows = self._first_rows[videos] + kept
         inputs = torch.from_numpy(self.store.features[rows, draws])
-        labels = torch.from_numpy(self._labels)
+        labels = torch.from_numpy(self._table.labels)
         samples = []
         for number, (video, clip) in enumerate(
             zip(videos.tolist(), clips.tolist())
@@ -235,7 +249,7 @@ class ClipFeatureDataset(VideoClipDataset):
         if features.shape[1] > 1:
             features = features.mean(axis=1, keepdims=True, dtype=np.float32)
         sample = _sample(
-            torch.from_numpy(self._labels[video : video + 1]),
+            torch.from_numpy(self._table.labels[video : video + 1]),
             video_id=video,
             filename=self._names[video],
             num_clips=len(rows),

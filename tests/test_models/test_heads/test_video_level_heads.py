@@ -22,12 +22,12 @@ def test_every_stock_head_has_a_twin_or_a_reason():
         and issubclass(cls, BaseHead)
         and not issubclass(cls, VideoLevelHeadMixin)
     }
-    assert stock == set(HEADS) | set(heads._NOT_SERVED)
+    assert stock == set(HEADS) | set(heads.NOT_SERVED)
     for name in HEADS:
         twin = getattr(heads, f'VideoLevel{name}')
         assert MODELS.get(f'VideoLevel{name}') is twin
         assert pickle.loads(pickle.dumps(twin)) is twin
-    for name, reason in heads._NOT_SERVED.items():
+    for name, reason in heads.NOT_SERVED.items():
         with pytest.raises(ValueError, match=f'no VideoLevel{name}.*{reason}'):
             MODELS.build(dict(type=f'VideoLevel{name}', num_classes=4))
 

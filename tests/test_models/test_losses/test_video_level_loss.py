@@ -19,7 +19,6 @@ from vll_mmaction.models import (
     VideoLevelLoss,
     clip_groups,
     consistent_constraint_loss,
-    mean_prediction_loss,
     video_level_loss,
 )
 from vll_mmaction.models.losses import consistency, pair_distance
@@ -425,6 +424,56 @@ def test_several_labels_need_ids():
         labels[2] = 2
 
 
+@pytest.mark.parametrize('kind', ['hard', 'soft'])
+def test_class_weight_of_single_clips_equals_stock(kind):
+    logits, label = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, 1, 2])
+    if kind == 'soft':
+        label = torch.eye(3)[label] * 0.7 + 0.1
+    weight = [0.5, 1, 4]
+    stock = MODELS.build(dict(type='CrossEntropyLoss', class_weight=weight))
+    ours = VideoLevelLoss(alpha=0, class_weight=weight)
+    torch.testing.assert_close(
+        ours(logits, label, range(6))['loss_ce'], stock(logits, label)
+    )
+    assert 'class_weight' not in ours.state_dict()
+
+
+@pytest.mark.parametrize('soft', [False, True])
+@pytest.mark.parametrize('seed', range(3))
+def test_class_weight_equals_plain_loop(seed, soft):
+    logits, labels, ids = ragged_batch(seed, num_classes=5)
+    weight = [0.5, 1, 2, 4, 8]
+    target = torch.eye(5).double()[labels] * 0.8 + 0.04
+    ce, total = 0.0, 0.0
+    for video in set(ids):
+        own = [i for i, other in enumerate(ids) if other == video]
+        for i in own:
+            probs = softmax(logits[i].tolist())
+            for k in range(5):
+                share = target[i, k].item() if soft else int(labels[i] == k)
+                share = weight[k] * share / len(own)
+                ce -= share * math.log(probs[k])
+                total += share
+    loss = VideoLevelLoss(alpha=0.3, class_weight=weight)
+    out = loss(logits, target if soft else labels, ids)
+    assert out['loss_ce'].item() == pytest.approx(0.7 * float(ce / total))
+    plain = VideoLevelLoss(alpha=0.3)(logits, labels, ids)
+    assert out['loss_ccl'] == plain['loss_ccl']
+    equal = VideoLevelLoss(alpha=0.3, class_weight=[3] * 5)
+    assert equal(logits, labels, ids)['loss_ce'].item() == pytest.approx(
+        plain['loss_ce'].item()
+    )
+
+
+def test_class_weight_is_checked():
+    for weight in ([1, 0, 2], [1.0, -1, 2], [float('nan')]):
+        with pytest.raises(ValueError, match='class_weight must be positive'):
+            VideoLevelLoss(class_weight=weight)
+    loss = VideoLevelLoss(class_weight=[1, 2])
+    with pytest.raises(ValueError, match=r'each of 3 classes.*shape \(2,\)'):
+        loss(torch.zeros(1, 3), torch.tensor([0]))
+
+
 # --- groups prepared beforehand, and compiled graphs -------------------------
 
 
@@ -624,60 +673,3 @@ def test_edges_of_a_type(dtype, data):
         rtol=1e-5,
         atol=1e-6,
     )
-
-
-# ------------------------------------------------------- the mean prediction
-
-
-def slow_mean_prediction_loss(logits, label, ids):
-    losses = []
-    for video in sorted(set(ids)):
-        own = [i for i, other in enumerate(ids) if other == video]
-        mean = sum(logits[i].softmax(0) for i in own) / len(own)
-        if label.dim() == 1:
-            losses.append(-mean[label[own[0]]].log())
-        else:
-            losses.append(-(label[own[0]] * mean.log()).sum())
-    return sum(losses) / len(losses)
-
-
-@pytest.mark.parametrize('soft', [False, True])
-def test_mean_prediction_loss(soft):
-    torch.manual_seed(0)
-    logits = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
-    ids = [5, 1, 5, 9, 5, 9]
-    label = torch.tensor([2, 0, 2, 1, 2, 1])
-    if soft:
-        of_video = torch.rand(10, 4, dtype=torch.float64).softmax(1)
-        label = of_video[ids]
-    loss = mean_prediction_loss(logits, label, ids)
-    slow = slow_mean_prediction_loss(logits, label, ids)
-    torch.testing.assert_close(loss, slow)
-    (ours,) = torch.autograd.grad(loss, logits)
-    (theirs,) = torch.autograd.grad(slow, logits)
-    torch.testing.assert_close(ours, theirs)
-
-
-def test_mean_prediction_of_saturated_scores():
-    logits = torch.tensor([[200.0, -200], [300, -300]], requires_grad=True)
-    loss = mean_prediction_loss(logits, torch.tensor([1, 1]), [0, 0])
-    loss.backward()
-    assert loss.item() == pytest.approx(400 + math.log(2))
-    # The clip that is nearer to the class is pulled.
-    torch.testing.assert_close(logits.grad, torch.tensor([[1.0, -1], [0, 0]]))
-    with pytest.raises(ValueError, match='labels'):
-        mean_prediction_loss(logits, torch.tensor([0, 1]))
-
-
-def test_mean_prediction_as_the_consistent_term():
-    loss = MODELS.build(
-        dict(
-            type='VideoLevelLoss',
-            alpha=0.5,
-            ccl=dict(type='MeanPredictionLoss'),
-        )
-    )
-    logits, label = torch.randn(3, 4), torch.tensor([1, 1, 3])
-    terms = loss(logits, label, [7, 7, 8])
-    slow = slow_mean_prediction_loss(logits, label, [7, 7, 8])
-    torch.testing.assert_close(terms['loss_ccl'], 0.5 * slow)

@@ -11,7 +11,7 @@ NO_CLASS_LAYER = dict(
     FeatureHead='it extracts features and has no classes',
     OmniHead='it has one class layer for images and another for videos',
     RGBPoseHead='it scores two modalities apart',
-    TRNHead='it scores sets of frames by several layers each',
+    TRNHead='its logits are sums over sets of frames, by several layers each',
 )
 """Stock heads without a linear class layer on one feature a clip, and why."""
 

@@ -2,28 +2,27 @@
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, Callable, NoReturn, Optional
+from typing import Any, Optional
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmaction.models.heads import BaseHead
-from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
 from ..losses.clip_grouping import number_videos, send_to
+from .stock_twins import register_twins
 from .voting import VOTE_RULES
 
 _STOCK_AVERAGES = ('prob', 'score', None)
 
-# Stock heads that have no video-level twin, and why.
-_NOT_SERVED = dict(
+NOT_SERVED = dict(
     FeatureHead='it extracts features and has no classes',
     GCNHead='it classifies skeletons, not clips of frames',
     RGBPoseHead='it scores two modalities apart',
     TSNAudioHead='it classifies audio, not clips of frames',
 )
+"""Stock heads that have no video-level twin, and why."""
 
 
 class VideoLevelHeadMixin:
@@ -54,6 +53,8 @@ class VideoLevelHeadMixin:
     """
 
     training_scores: Optional[Tensor] = None
+    _averages: tuple = ()
+    """Values of ``average_clips`` beside the vote rules and stock's."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,16 +64,24 @@ class VideoLevelHeadMixin:
                 f'{name} does not support multi_class=True: clips vote for '
                 'one class a video'
             )
-        allowed = (*VOTE_RULES, *_STOCK_AVERAGES)
+        allowed = (*self._averages, *VOTE_RULES, *_STOCK_AVERAGES)
         if self.average_clips not in allowed:
+            hint = ''
+            if self.average_clips == 'attention':
+                hint = (
+                    ". Attention is of type='VideoAttentionI3DHead' and so on"
+                )
             raise ValueError(
                 f'average_clips of {name} must be one of '
                 f'{", ".join(map(repr, allowed))}, but got '
-                f'{self.average_clips!r}'
+                f'{self.average_clips!r}{hint}'
             )
 
     def loss_by_feat(
-        self, cls_scores: Tensor, data_samples: Sequence[ActionDataSample]
+        self,
+        cls_scores: Tensor,
+        data_samples: Sequence[ActionDataSample],
+        **options: Tensor,
     ) -> dict[str, Tensor]:
         """Loss and top-k accuracy of the clips of a batch.
 
@@ -82,6 +91,7 @@ class VideoLevelHeadMixin:
             data_samples (Sequence[ActionDataSample]): With ``gt_label``, (1,)
                 int64 or (K,) soft, and the integer ``video_id`` in the meta
                 info if the loss takes ``video_ids``.
+            **options (Tensor): What else the loss is called with.
 
         Returns:
             dict[str, Tensor]: Scalars on the device of the scores.
@@ -118,15 +128,14 @@ class VideoLevelHeadMixin:
                 1 - self.label_smooth_eps
             ) * labels + self.label_smooth_eps / num_classes
 
-        kwargs = dict()
         if 'video_ids' in inspect.signature(self.loss_cls.forward).parameters:
             video_ids = self._video_ids(data_samples)
             video_ids = video_ids.repeat_interleave(views)
-            kwargs['video_ids'] = video_ids
+            options['video_ids'] = video_ids
             if soft:
                 _check_blended(video_ids, labels)
             losses.update(_consistency(cls_scores, classes, video_ids))
-        loss_cls = self.loss_cls(cls_scores, labels, **kwargs)
+        loss_cls = self.loss_cls(cls_scores, labels, **options)
         if isinstance(loss_cls, dict):
             losses.update(loss_cls)
         else:
@@ -161,12 +170,16 @@ class VideoLevelHeadMixin:
         _check_equal_clips(data_samples)
         # Half-precision scores would not survive numpy in the metrics.
         cls_scores = cls_scores.float()
-        probs = cls_scores.softmax(dim=1).split(views)
-        for data_sample, clip_scores in zip(data_samples, probs):
-            num_clips = data_sample.get('num_clips', views)
-            clip_scores = _group_by_clip(clip_scores, num_clips)
-            data_sample.set_field(clip_scores, 'clip_scores')
+        for name, values in self._of_views(cls_scores, views).items():
+            for data_sample, value in zip(data_samples, values.split(views)):
+                num_clips = data_sample.get('num_clips', views)
+                value = _group_by_clip(value, num_clips)
+                data_sample.set_field(value, name)
         return super().predict_by_feat(cls_scores, data_samples)
+
+    def _of_views(self, cls_scores: Tensor, views: int) -> dict[str, Tensor]:
+        """What a predicted sample is told of its views, each (M, ...)."""
+        return dict(clip_scores=cls_scores.softmax(dim=1))
 
     def average_clip(self, cls_scores: Tensor, num_segs: int = 1) -> Tensor:
         """Scores of a video from those of its views.
@@ -300,34 +313,7 @@ def _consistency(
     )
 
 
-def _make_head(stock: type) -> type:
-    name = f'VideoLevel{stock.__name__}'
-    doc = f':class:`{stock.__name__}` with :class:`VideoLevelHeadMixin`.'
-    namespace = dict(__module__=__name__, __doc__=doc)
-    return type(stock)(name, (VideoLevelHeadMixin, stock), namespace)
-
-
-def _refuse(stock_name: str) -> Callable[..., NoReturn]:
-    def build(*args: Any, **kwargs: Any) -> NoReturn:
-        raise ValueError(
-            f'there is no VideoLevel{stock_name}: {stock_name} is no head '
-            f'for video-level learning, since {_NOT_SERVED[stock_name]}'
-        )
-
-    return build
-
-
-__all__ = ['VideoLevelHeadMixin']
-for _name, _stock in list(MODELS.module_dict.items()):
-    if not (inspect.isclass(_stock) and issubclass(_stock, BaseHead)):
-        continue
-    # A user's own head may override what the mixin relies on: there, write
-    # the class by hand.
-    if not _stock.__module__.startswith('mmaction.models.heads.'):
-        continue
-    if _name in _NOT_SERVED:
-        _twin = _refuse(_name)
-    else:
-        _twin = globals()[f'VideoLevel{_name}'] = _make_head(_stock)
-        __all__.append(f'VideoLevel{_name}')
-    MODELS.register_module(name=f'VideoLevel{_name}', module=_twin)
+__all__ = [
+    'VideoLevelHeadMixin',
+    *register_twins('VideoLevel', VideoLevelHeadMixin, NOT_SERVED, globals()),
+]

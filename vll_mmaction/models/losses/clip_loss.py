@@ -1,15 +1,17 @@
 """What all losses over the clips of videos share: checks and precision.
 
-A loss is a function of logits (M, K), labels and groups of clips under
+A loss is a function of logits (M, K), labels and videos under
 :func:`clip_loss`, and a thin module over it.
 """
 
 import functools
+from numbers import Real
 from typing import Callable, Optional, TypeVar
 
 import torch
 from torch import Tensor
 
+from .batch_videos import BatchVideos
 from .clip_grouping import VideoIds, groups_of, send_to
 
 Loss = TypeVar('Loss')
@@ -20,11 +22,11 @@ def clip_loss(function: Callable[..., Loss]) -> Callable[..., Loss]:
 
     Args:
         function (Callable): Gets logits (M, K), float32 or float64; labels on
-            their device, (M,) int64 or (M, K) floating point; a
-            :class:`ClipGroups`; and options. Autocast is off.
+            their device, (M,) int64 or (M, K) of the logits' type; a
+            :class:`BatchVideos`; and options. Autocast is off.
 
     Returns:
-        Callable: Takes logits of any floating type, and for the groups ids
+        Callable: Takes logits of any floating type, and for the videos ids
         (M,) or None, for one video. It raises ``TypeError`` and
         ``ValueError`` as :func:`consistent_constraint_loss` says.
     """
@@ -41,9 +43,47 @@ def clip_loss(function: Callable[..., Loss]) -> Callable[..., Loss]:
         with torch.autocast(cls_score.device.type, enabled=False):
             if cls_score.dtype != torch.float64:
                 cls_score = cls_score.float()
-            return function(cls_score, label, groups, **options)
+            if label.is_floating_point():
+                label = label.to(cls_score.dtype)
+            videos = BatchVideos(groups, cls_score)
+            return function(cls_score, label, videos, **options)
 
     return loss
+
+
+def check_option(name: str, value: object, allowed: tuple) -> None:
+    """Refuse a value that an option may not have.
+
+    Args:
+        name (str): The option.
+        value (object): Its value.
+        allowed (tuple): The values that it may have, all of one type.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    if type(value) is not type(allowed[0]) or value not in allowed:
+        raise ValueError(
+            f'{name} must be one of {", ".join(map(repr, allowed))}, but '
+            f'got {value!r}'
+        )
+
+
+def check_weight(name: str, value: float) -> None:
+    """Refuse a share of a loss that is none.
+
+    Args:
+        name (str): The option.
+        value (float): Its value.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not from 0 to 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f'{name} must be a number, but got {value!r}')
+    if not 0 <= value <= 1:
+        raise ValueError(f'{name} must be in [0, 1], but got {value}')
 
 
 def _check_batch(cls_score: Tensor, label: Tensor) -> Tensor:

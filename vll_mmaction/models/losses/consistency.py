@@ -12,8 +12,9 @@ import torch
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from .clip_grouping import ClipGroups, VideoIds, send_to, with_pairs
-from .clip_loss import clip_loss
+from .batch_videos import BatchVideos
+from .clip_grouping import VideoIds, send_to, with_pairs
+from .clip_loss import check_option, clip_loss
 from .pair_distance import distance_between, sum_over_pairs
 
 
@@ -24,9 +25,8 @@ class ScoredClips(NamedTuple):
         scores (Tensor): (M, K) float32 or float64: probabilities or logits,
             by the option ``score``.
         right (Tensor): 1 where the clip is classified rightly, else 0, (M,).
-        video (Tensor): Video of each clip, (M,) int64 in 0...V-1.
         num_right (Tensor): Right clips a video, (V,).
-        groups (ClipGroups): The videos again, on the CPU.
+        videos (BatchVideos): The videos.
         distance (str): ``'l2'`` or ``'mse'``.
         reduction (str): ``'mean'`` or ``'sum'`` within a video.
         detach_target (bool): No gradient through the mean of right clips.
@@ -34,9 +34,8 @@ class ScoredClips(NamedTuple):
 
     scores: Tensor
     right: Tensor
-    video: Tensor
     num_right: Tensor
-    groups: ClipGroups
+    videos: BatchVideos
     distance: str
     reduction: str
     detach_target: bool
@@ -54,20 +53,18 @@ def euclidean_distance(
     Returns:
         Tensor: A scalar, the mean over the videos.
     """
-    groups = with_pairs(batch.groups)
-    counts = groups.counts.double()
+    groups = with_pairs(batch.videos.groups)
+    counts, device = batch.videos.counts, batch.scores.device
     weight = torch.full_like(counts, 1 / len(counts))
     if batch.reduction == 'mean':
         weight = weight / (counts * (counts - 1) / 2).clamp(min=1)
-    device = batch.scores.device
-    weight = send_to(weight, device, batch.scores.dtype)
     if only is not None:
         weight = weight * only
     return sum_over_pairs(
         batch.scores,
         send_to(groups.first, device),
         send_to(groups.second, device),
-        weight.index_select(0, batch.video),
+        batch.videos.of_clips(weight),
         batch.distance,
     )
 
@@ -85,12 +82,11 @@ def error_direction(batch: ScoredClips) -> Tensor:
     scores, num_right = batch.scores, batch.num_right
     weight = (num_right > 0).to(scores.dtype) / len(num_right)
     if batch.reduction == 'mean':
-        size = send_to(batch.groups.counts, scores.device, scores.dtype)
-        weight = weight / (size - num_right).clamp(min=1)
+        weight = weight / (batch.videos.counts - num_right).clamp(min=1)
     target = _mean_of_right(batch)
     if batch.detach_target:
         target = target.detach()
-    weight = (1 - batch.right) * weight.index_select(0, batch.video)
+    weight = (1 - batch.right) * batch.videos.of_clips(weight)
     return (distance_between(scores, target, batch.distance) * weight).sum()
 
 
@@ -116,11 +112,9 @@ MODES: dict[str, Callable[[ScoredClips], Tensor]] = dict(
 
 def _mean_of_right(batch: ScoredClips) -> Tensor:
     """Mean score of the right clips of each clip's video, (M, K)."""
-    scores, num_right = batch.scores, batch.num_right
-    total = scores.new_zeros(len(num_right), scores.shape[1])
-    total = total.index_add(0, batch.video, scores * batch.right[:, None])
-    mean = total / num_right.clamp(min=1)[:, None]
-    return mean.index_select(0, batch.video)
+    total = batch.videos.total(batch.scores * batch.right[:, None])
+    mean = total / batch.num_right.clamp(min=1)[:, None]
+    return batch.videos.of_clips(mean)
 
 
 _ALLOWED = dict(
@@ -136,7 +130,7 @@ _ALLOWED = dict(
 def consistent_constraint_loss(
     cls_score: Tensor,
     label: Tensor,
-    video_ids: ClipGroups,
+    video_ids: BatchVideos,
     *,
     mode: str = 'ccl',
     score: str = 'prob',
@@ -205,18 +199,14 @@ def consistent_constraint_loss(
         reduction=reduction,
         detach_target=detach_target,
     )
-    groups = video_ids
     scores = cls_score.softmax(dim=1) if score == 'prob' else cls_score
-    video = send_to(groups.video, scores.device)
     classes = label if label.dim() == 1 else label.argmax(dim=1)
     right = (cls_score.argmax(dim=1) == classes).to(scores.dtype)
-    num_right = scores.new_zeros(len(groups.counts))
     batch = ScoredClips(
         scores,
         right,
-        video,
-        num_right.index_add(0, video, right),
-        groups,
+        video_ids.total(right),
+        video_ids,
         distance,
         reduction,
         detach_target,
@@ -278,9 +268,4 @@ class ConsistentConstraintLoss(nn.Module):
 
 def _check_options(**options: Any) -> None:
     for name, value in options.items():
-        allowed = _ALLOWED[name]
-        if type(value) is not type(allowed[0]) or value not in allowed:
-            raise ValueError(
-                f'{name} must be one of {", ".join(map(repr, allowed))}, but '
-                f'got {value!r}'
-            )
+        check_option(name, value, _ALLOWED[name])
