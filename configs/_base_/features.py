@@ -13,7 +13,7 @@ model = dict(
         dropout_ratio=0.5,
         average_clips='vote',
     ),
-    data_preprocessor=dict(type='ActionDataPreprocessor'),
+    data_preprocessor=dict(type='FeatureDataPreprocessor'),
 )
 train_dataloader = dict(
     batch_size=128,  # clips

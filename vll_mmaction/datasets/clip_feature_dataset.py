@@ -175,7 +175,9 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
             good = np.isfinite(self.store.features[part]).all(axis=(1, 2))
             if not good.all():
                 row = part[~good][0]
-                video = np.searchsorted(np.sort(self._first_rows), row, 'right')
+                video = np.searchsorted(
+                    np.sort(self._first_rows), row, 'right'
+                )
                 video = np.argsort(self._first_rows)[video - 1]
                 raise ValueError(
                     f'{self.store.path}/features.npy holds numbers that are '

@@ -1,7 +1,7 @@
 """Models: C3D-lite, the video-level losses, heads and recognizers."""
 
 from .backbones import C3DLite, EfficientNetLite0, FeatureBackbone
-from .data_preprocessors import ClipDataPreprocessor
+from .data_preprocessors import ClipDataPreprocessor, FeatureDataPreprocessor
 from .heads import *  # noqa: F401,F403
 from .heads import (
     VOTE_RULES,
@@ -31,6 +31,7 @@ __all__ = [
     'ConsistentConstraintLoss',
     'EfficientNetLite0',
     'FeatureBackbone',
+    'FeatureDataPreprocessor',
     'VOTE_RULES',
     'VideoAttentionHeadMixin',
     'VideoAttentionLoss',

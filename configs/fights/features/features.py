@@ -1,6 +1,6 @@
-# Writes the features of all 80 videos, for the configs of this folder whose
-# names begin with `features_`: docs/evidence.md.
-_base_ = '../_base_/efficientnet_lite0_features.py'
+# Writes the features of all 80 videos, for the other configs of this
+# folder: docs/evidence.md.
+_base_ = '../../_base_/efficientnet_lite0_features.py'
 
 part = dict(
     type='VideoClipDataset',
