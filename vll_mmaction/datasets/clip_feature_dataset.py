@@ -175,10 +175,9 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
             good = np.isfinite(self.store.features[part]).all(axis=(1, 2))
             if not good.all():
                 row = part[~good][0]
-                video = np.searchsorted(
-                    np.sort(self._first_rows), row, 'right'
-                )
-                video = np.argsort(self._first_rows)[video - 1]
+                video = int(np.flatnonzero(self._first_rows <= row)[
+                    self._first_rows[self._first_rows <= row].argmax()
+                ])
                 raise ValueError(
                     f'{self.store.path}/features.npy holds numbers that are '
                     f'not finite: {self._names[video]}, clip '
@@ -229,7 +228,6 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
                 labels[video : video + 1],
                 video_id=video + batch.video_offset,
                 clip_id=clip,
-                filename=self._names[video],
             )
             packed = dict(
                 inputs=inputs[number : number + 1], data_samples=sample
