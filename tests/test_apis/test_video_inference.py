@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from mmaction.apis import inference_recognizer
+from mmaction.apis import MMAction2Inferencer, inference_recognizer
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -17,7 +17,7 @@ from vll_mmaction.apis import (
     score_video,
     video_inference,
 )
-from vll_mmaction.evaluation import vote_scores
+from vll_mmaction.evaluation import attention_scores, vote_scores
 
 READ = """
 test_pipeline = [
@@ -67,6 +67,11 @@ model = dict(
         format_shape='NCHW'),
     test_cfg=dict(num_segs=4, max_testing_views=3))
 """
+ATTENTION = """
+model['cls_head'].update(
+    type='VideoAttentionI3DHead', average_clips='attention',
+    loss_cls=dict(_delete_=True, type='VideoAttentionLoss'))
+"""
 FEW_AT_ONCE = 'model["test_cfg"] = dict(max_testing_views=3)\n'
 
 
@@ -79,6 +84,8 @@ def make_model(folder, extra='', meta=None, **kwargs):
     model.init_weights()
     # Scores far apart.
     torch.nn.init.normal_(model.cls_head.fc_cls.weight)
+    if hasattr(model.cls_head, 'gate'):
+        torch.nn.init.normal_(model.cls_head.gate.w.weight)
     state = dict(state_dict=model.state_dict(), meta=meta or {})
     torch.save(state, folder / 'model.pth')
     return init_video_recognizer(path, folder / 'model.pth', 'cpu', **kwargs)
@@ -112,6 +119,34 @@ def test_scores_are_those_of_testing(tmp_path, extra, views):
     assert results.frame_inds.reshape(clips, 4).max() < 45
     assert results.total_frames.tolist() == [45]
     assert calls[-1] == (clips, clips)
+
+
+@pytest.mark.parametrize('crops', [1, 3])
+def test_weights_of_attention_are_those_of_testing(tmp_path, crops):
+    extra = ATTENTION + FEW_AT_ONCE + (CROPS if crops > 1 else '')
+    model = make_model(tmp_path, extra)
+    video = write_video(tmp_path / 'a.avi', 45)
+    expected = inference_recognizer(model, video)
+    results = score_video(model, video)
+    weights = expected.clip_weights.numpy()
+    assert np.ptp(weights) > 1e-4
+    np.testing.assert_allclose(results.clip_weights, weights, atol=1e-6)
+    np.testing.assert_allclose(
+        attention_scores(results.clip_scores, results.clip_weights),
+        expected.pred_score,
+        atol=1e-5,
+    )
+
+
+def test_mmaction2s_inferencer_predicts_by_attention(tmp_path):
+    model = make_model(tmp_path, ATTENTION)
+    video = write_video(tmp_path / 'a.avi', 45)
+    inferencer = MMAction2Inferencer(
+        str(tmp_path / 'config.py'), str(tmp_path / 'model.pth'), device='cpu'
+    )
+    (found,) = inferencer(video)['predictions']
+    expected = inference_recognizer(model, video).pred_score.tolist()
+    assert found['rec_scores'] == [pytest.approx(expected, abs=1e-5)]
 
 
 def test_a_video_shorter_than_a_clip(tmp_path):

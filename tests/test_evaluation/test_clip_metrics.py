@@ -13,7 +13,11 @@ from mmaction.structures import ActionDataSample
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MessageHub, MMLogger
 
-from vll_mmaction.evaluation import load_clip_results, vote_scores
+from vll_mmaction.evaluation import (
+    attention_scores,
+    load_clip_results,
+    vote_scores,
+)
 
 # Two videos of 3 classes: the first is won by class 0 with 2 votes of 3, the
 # second, of one clip, by class 2.
@@ -50,6 +54,52 @@ def test_figures():
         'clip/agreement': pytest.approx((2 / 3 + 1) / 2),
         'clip/pairwise_distance': pytest.approx(np.mean(pairs) / 2),
     }
+
+
+def attended(logits, weights, label, **metainfo):
+    """A video of an attention head, which predicts by the weighted mean."""
+    logits, weights = torch.tensor(logits), torch.tensor(weights)
+    sample = video(logits.softmax(1).tolist(), label, **metainfo)
+    sample.set_field(weights, 'clip_weights')
+    return sample.set_pred_score((weights @ logits).softmax(0))
+
+
+def test_clip_weights(tmp_path):
+    path = str(tmp_path / 'results.npz')
+    # Two clips against one that weighs more than both.
+    logits = [[5.0, 0, 0], [5.0, 0, 0], [0, 6.0, 0]]
+    videos = [
+        attended(logits, [0.25, 0.25, 0.5], 1),
+        attended([[0.0, 0, 80]], [1.0], 0),
+    ]
+    out = evaluate(videos, out_file=path)
+    assert out['clip/video_acc_attention'] == pytest.approx(1 / 2)
+    assert out['clip/video_acc_vote'] == out['clip/video_acc_mean'] == 0
+    results = load_clip_results(path)
+    assert results.clip_weights.tolist() == [0.25, 0.25, 0.5, 1]
+    assert results.clip_weights.dtype == np.float32
+    for k, sample in enumerate(videos):
+        own = slice(*results.video_offsets[k : k + 2])
+        np.testing.assert_allclose(
+            attention_scores(
+                results.clip_scores[own], results.clip_weights[own]
+            ),
+            sample.pred_score,
+            atol=1e-6,
+        )
+
+
+def test_files_without_weights_are_read(tmp_path):
+    path = str(tmp_path / 'results.npz')
+    out = evaluate([video(FIRST, 0)], out_file=path)
+    assert not any('attention' in name for name in out)
+    with np.load(path) as file:
+        arrays = dict(file)
+    assert arrays.pop('clip_weights').shape == (0,)
+    np.savez(path, **{**arrays, 'format_version': 1})
+    results = load_clip_results(path)
+    assert results.clip_weights.shape == (0,)
+    assert results.clip_scores.shape == (3, 3)
 
 
 def test_one_answer_for_all_is_told(capfd):
@@ -202,7 +252,7 @@ def test_files_that_are_not_read(tmp_path):
     with np.load(path) as file:
         arrays = dict(file)
     np.savez(path, **{**arrays, 'format_version': 99})
-    with pytest.raises(ValueError, match='version 99.*version 1'):
+    with pytest.raises(ValueError, match='version 99.*versions 1 and 2'):
         load_clip_results(path)
 
     with zipfile.ZipFile(path, 'w') as file:

@@ -27,6 +27,7 @@ from vll_mmaction.models import (
     clip_groups,
     video_level_loss,
 )
+from vll_mmaction.models.heads.class_layer import NO_CLASS_LAYER
 from vll_mmaction.models.losses import consistency, pair_distance
 
 TYPES = [torch.float32, torch.bfloat16, torch.float16]
@@ -40,6 +41,7 @@ OPTIONS = [
     )
 ]
 NORMALISE = dict(mean=[120.0, 110.0, 100.0], std=[58.0, 57.0, 56.0])
+ATTENDING = sorted(HEADS.keys() - NO_CLASS_LAYER)
 VLL = dict(loss_cls=dict(type='VideoLevelLoss'))
 
 
@@ -147,15 +149,23 @@ def test_losses(cuda, options, dtype, monkeypatch):
         assert torch.equal(on_cuda.grad.values, grad)
 
 
-@pytest.mark.parametrize('name', ['VideoLevelLoss', 'VideoPredictionLoss'])
+@pytest.mark.parametrize(
+    'config',
+    [
+        dict(type='VideoLevelLoss', class_weight=[1.0] * 3),
+        dict(type='VideoPredictionLoss', average_clips='prob'),
+        dict(type='VideoPredictionLoss', average_clips='score'),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize('autocast', [None, *TYPES[1:]])
 @pytest.mark.parametrize('kind', [list, torch.tensor, clip_groups])
 def test_modules_in_autocast_with_labels_on_either_device(
-    cuda, kind, autocast, name
+    cuda, kind, autocast, config
 ):
-    logits, labels, ids = ragged_batch(1)
+    logits, labels, ids = ragged_batch(1, num_classes=3)
     logits = logits.to(autocast or torch.float32).requires_grad_()
-    loss = MODELS.build(dict(type=name))
+    loss = MODELS.build(config)
     cast = contextlib.nullcontext()
     if autocast:
         cast = torch.autocast('cuda', autocast)
@@ -204,13 +214,26 @@ def moved(cuda, module):
 
 @pytest.mark.parametrize('smooth', [0, 0.1])
 @pytest.mark.parametrize('dtype', TYPES, ids=str)
-@pytest.mark.parametrize('name', HEADS)
-def test_heads(cuda, name, dtype, smooth):
+@pytest.mark.parametrize(
+    'twin, name',
+    [('VideoLevel', name) for name in HEADS]
+    + [
+        ('VideoAttention', name)
+        for name in sorted(HEADS.keys() - NO_CLASS_LAYER)
+    ],
+)
+def test_heads(cuda, twin, name, dtype, smooth):
+    attends = twin == 'VideoAttention'
     _, features, kwargs = HEADS[name]
-    options = dict(VLL, label_smooth_eps=smooth, topk=(1, 3))
-    head = build_head(
-        f'VideoLevel{name}', **options, average_clips='vote'
-    ).eval()
+    options = dict(label_smooth_eps=smooth, topk=(1, 3))
+    if attends:
+        options.update(average_clips='attention')
+    else:
+        loss = dict(type='VideoLevelLoss', class_weight=[1, 2, 3, 4])
+        options.update(average_clips='vote', loss_cls=loss)
+    head = build_head(f'{twin}{name}', **options).eval()
+    if attends:
+        nn.init.normal_(head.gate.w.weight)
     feats, samples = (
         features(5),
         head_samples([1, 2, 1, 2, 2], [3, 4, 3, 4, 4]),
@@ -230,7 +253,7 @@ def test_heads(cuda, name, dtype, smooth):
     total(out).backward()
     assert scores.dtype == ours.training_scores.dtype == dtype
     assert_on_cuda(out)
-    assert set(out) == set(expected) > {'top1_acc', 'agreement', 'loss_ccl'}
+    assert set(out) == set(expected) > {'top1_acc', 'agreement', 'loss_ce'}
     for parameter, twin in zip(ours.parameters(), head.parameters()):
         assert isinstance(parameter, CudaTensor)
         if twin.grad is not None:
@@ -250,6 +273,9 @@ def test_heads(cuda, name, dtype, smooth):
         dict(score=predicted.pred_score, clips=predicted.clip_scores)
     )
     assert_on_cuda(dict(label=predicted.pred_label), torch.int64)
+    if attends:
+        assert predicted.clip_weights.shape == (5,)
+        assert_on_cuda(dict(weights=predicted.clip_weights))
 
 
 def test_soft_labels_alone_wait_in_the_head(cuda):

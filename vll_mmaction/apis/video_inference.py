@@ -210,8 +210,12 @@ def score_video(
     at_once = (model.cfg.model.get('test_cfg') or {}).get('max_testing_views')
 
     scores: list[Tensor] = []
+    gates: list[Tensor] = []
     while inputs := list(islice(clips, at_once or CLIPS_AT_ONCE)):
-        scores.extend(_score_clips(model, inputs))
+        sample = _score_clips(model, inputs)
+        scores.extend(sample.clip_scores.cpu().chunk(len(inputs)))
+        # Of these clips alone, clip_weights would say.
+        gates.append(sample.get('clip_gates', torch.zeros(0)).cpu())
         if on_clips is not None:
             on_clips(len(scores), num_clips)
     complete = len(scores) == num_clips
@@ -227,6 +231,7 @@ def score_video(
         views_per_clip=np.array([len(scores[0])]),
         class_names=np.array(model.dataset_meta['classes'], dtype=np.str_),
         config_name=np.array(Path(model.cfg.filename or '').stem),
+        clip_weights=torch.cat(gates).softmax(dim=0).numpy(),
     )
 
 
@@ -338,8 +343,8 @@ def _read_clips(
 
 def _score_clips(
     model: nn.Module, inputs: Sequence[Tensor]
-) -> Sequence[Tensor]:
-    """Probabilities (views, K) of each clip, on the CPU."""
+) -> ActionDataSample:
+    """Prediction of clips, with ``clip_scores`` of all views of each."""
     views = torch.cat(list(inputs))
     # The clips stand one after the other with their crops, not crop by crop:
     # as many clips as that tell the head to leave the order.
@@ -354,4 +359,4 @@ def _score_clips(
             'config must have a VideoLevel* head, such as VideoLevelI3DHead '
             'for I3DHead. It loads the same checkpoints.'
         )
-    return sample.clip_scores.cpu().chunk(len(inputs))
+    return sample

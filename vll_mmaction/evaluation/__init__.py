@@ -3,6 +3,7 @@
 from .clip_metrics import (
     ClipConsistencyMetric,
     ClipResults,
+    attention_scores,
     consistency_figures,
     load_clip_results,
     vote_scores,
@@ -11,6 +12,7 @@ from .clip_metrics import (
 __all__ = [
     'ClipConsistencyMetric',
     'ClipResults',
+    'attention_scores',
     'consistency_figures',
     'load_clip_results',
     'vote_scores',

@@ -1,5 +1,6 @@
 """How a video's clips vote: figures, and a file of all clip scores."""
 
+import itertools
 import logging
 import os
 import os.path as osp
@@ -7,7 +8,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
@@ -16,6 +17,7 @@ from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, print_log
 from scipy.spatial.distance import pdist
+from scipy.special import softmax
 
 from ..models.heads.voting import majority_vote
 
@@ -24,7 +26,9 @@ _SAME_ANSWERS = 0.95
 _SAME_LABELS = 0.6
 
 _FORMAT = 'vll_mmaction clip results'
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
+# Version 1 had no clip weights.
+_READ_VERSIONS = (1, _FORMAT_VERSION)
 
 
 @dataclass
@@ -48,6 +52,8 @@ class ClipResults:
         views_per_clip (ndarray): (V,) int64, 1 where unknown.
         class_names (ndarray): (K,) str, or (0,) where unknown.
         config_name (ndarray): () str, name of the run's config.
+        clip_weights (ndarray): Weights of the views by attention, which sum
+            to one in each video, (M,) float32; (0,) where the head has none.
     """
 
     clip_scores: np.ndarray
@@ -60,6 +66,9 @@ class ClipResults:
     views_per_clip: np.ndarray
     class_names: np.ndarray
     config_name: np.ndarray
+    clip_weights: np.ndarray = field(
+        default_factory=lambda: np.zeros(0, np.float32)
+    )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -83,6 +92,29 @@ def vote_scores(clip_scores: np.ndarray) -> np.ndarray:
     return majority_vote(torch.tensor(clip_scores).double()).numpy()
 
 
+def attention_scores(
+    clip_scores: np.ndarray, clip_weights: np.ndarray
+) -> np.ndarray:
+    """Video scores by attention, as ``average_clips='attention'`` has them.
+
+    Args:
+        clip_scores (ndarray): Probabilities, (m, K).
+        clip_weights (ndarray): Weights, (m,), which sum to one.
+
+    Returns:
+        ndarray: Softmax of the weighted mean of the logits, (K,) float64,
+        which is that of the log-probabilities.
+
+    Example:
+        >>> scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
+        >>> attention_scores(scores, np.array([0.5, 0.25, 0.25])).round(3)
+        array([0.71, 0.29])
+    """
+    smallest = np.finfo(np.float32).tiny
+    logits = np.log(np.maximum(clip_scores, smallest, dtype=np.float64))
+    return softmax(clip_weights.astype(np.float64) @ logits)
+
+
 @METRICS.register_module()
 class ClipConsistencyMetric(BaseMetric):
     """How good the clips are, and how much those of a video agree.
@@ -93,6 +125,7 @@ class ClipConsistencyMetric(BaseMetric):
     - ``clip_acc``: right clips among all clips.
     - ``video_acc_vote``: videos right by the vote, as in the paper.
     - ``video_acc_mean``: videos right by mean probability.
+    - ``video_acc_attention``: videos right by attention, if the head has it.
     - ``agreement``: share of a video's clips that vote for its winner, mean
       over the videos.
     - ``pairwise_distance``: Euclidean distance between the probabilities of
@@ -136,8 +169,8 @@ class ClipConsistencyMetric(BaseMetric):
 
         Args:
             data_batch (Any): Not used.
-            data_samples (Sequence[dict]): With ``clip_scores``, (m, K), and
-                ``gt_label``, (1,).
+            data_samples (Sequence[dict]): With ``clip_scores``, (m, K),
+                ``gt_label``, (1,), and perhaps ``clip_weights``, (m,).
 
         Raises:
             ValueError: There are no ``clip_scores``, or several labels.
@@ -209,10 +242,14 @@ def consistency_figures(results: ClipResults) -> dict[str, float]:
     Returns:
         dict[str, float]: The figures by name, without prefix.
     """
-    videos = np.split(results.clip_scores, results.video_offsets[1:-1])
+    ends = results.video_offsets[1:-1]
+    videos = np.split(results.clip_scores, ends)
+    weights: Iterable = itertools.repeat(None, len(videos))
+    if results.clip_weights.size:
+        weights = np.split(results.clip_weights, ends)
     figures = [
-        _video_figures(scores, label)
-        for scores, label in zip(videos, results.labels)
+        _video_figures(scores, label, weight)
+        for scores, label, weight in zip(videos, results.labels, weights)
     ]
     metrics = {
         name: float(np.mean([x[name] for x in figures]))
@@ -256,26 +293,32 @@ def load_clip_results(path: str) -> ClipResults:
             f'{", ".join(arrays) or "nothing"}'
         )
     version = int(arrays.pop('format_version'))
-    if version != _FORMAT_VERSION:
+    if version not in _READ_VERSIONS:
         raise ValueError(
             f'{path!r} has format version {version}, but this vll_mmaction '
-            f'reads version {_FORMAT_VERSION}'
+            f'reads versions {" and ".join(map(str, _READ_VERSIONS))}'
         )
     return ClipResults(**arrays)
 
 
-def _video_figures(scores: np.ndarray, label: int) -> dict:
+def _video_figures(
+    scores: np.ndarray, label: int, weights: Optional[np.ndarray] = None
+) -> dict:
     """Figures of one video; ``clip_acc`` for each clip, (m,) bool."""
     clip_votes = scores.argmax(axis=1)
     winner = vote_scores(scores).argmax()
     distance = pdist(scores).mean() if len(scores) > 1 else 0.0
-    return dict(
+    figures = dict(
         clip_acc=clip_votes == label,
         video_acc_vote=winner == label,
         video_acc_mean=scores.mean(axis=0, dtype=np.float64).argmax() == label,
         agreement=(clip_votes == winner).mean(),
         pairwise_distance=distance,
     )
+    if weights is not None:
+        answer = attention_scores(scores, weights).argmax()
+        figures['video_acc_attention'] = answer == label
+    return figures
 
 
 def _to_result(sample: dict) -> dict:
@@ -291,8 +334,10 @@ def _to_result(sample: dict) -> dict:
     scores = sample['clip_scores'].float().cpu().numpy()
     num_clips = sample.get('num_clips') or len(scores)
     frames = sample.get('frame_inds')
+    weights = sample.get('clip_weights')
     return dict(
         scores=scores,
+        weights=() if weights is None else weights.float().cpu().numpy(),
         label=int(label),
         video_id=sample.get('video_id'),
         # Stock's datasets of frames name the folder.
@@ -335,6 +380,9 @@ def _to_clip_results(results: list[dict], classes: Sequence) -> ClipResults:
         views_per_clip=integers('views'),
         class_names=np.array([str(x) for x in classes], dtype=np.str_),
         config_name=np.array(_config_name(), dtype=np.str_),
+        clip_weights=np.concatenate(
+            [x['weights'] for x in results], dtype=np.float32
+        ),
     )
 
 

@@ -189,6 +189,9 @@ def _take(results: ClipResults, order: np.ndarray) -> ClipResults:
 
     scores, video_offsets = gather(results.clip_scores, results.video_offsets)
     frames, frame_offsets = gather(results.frame_inds, results.frame_offsets)
+    weights = results.clip_weights
+    if weights.size:
+        weights, _ = gather(weights, results.video_offsets)
     return replace(
         results,
         clip_scores=scores,
@@ -199,4 +202,5 @@ def _take(results: ClipResults, order: np.ndarray) -> ClipResults:
         filenames=results.filenames[order],
         total_frames=results.total_frames[order],
         views_per_clip=results.views_per_clip[order],
+        clip_weights=weights,
     )

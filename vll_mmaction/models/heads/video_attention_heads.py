@@ -55,7 +55,8 @@ class VideoAttentionHeadMixin(VideoLevelHeadMixin):
     - ``average_clips='attention'`` predicts by the softmax of the weighted
       mean of the logits;
     - each predicted data sample also gets ``clip_weights``, the weights of
-      its views, which sum to one;
+      its views, which sum to one, and ``clip_gates``, the gate's scores, of
+      which they are the softmax;
     - checkpoints also hold ``gate``. One that was trained without starts with
       equal weights.
 
@@ -136,9 +137,11 @@ class VideoAttentionHeadMixin(VideoLevelHeadMixin):
         return (weights[..., None] * logits).sum(dim=1).softmax(dim=1)
 
     def _of_views(self, cls_scores: Tensor, views: int) -> dict[str, Tensor]:
-        weights = _attention(cls_scores, views).flatten()
-        of_views = super()._of_views(cls_scores[:, :-1], views)
-        return dict(of_views, clip_weights=weights)
+        return dict(
+            super()._of_views(cls_scores[:, :-1], views),
+            clip_weights=_attention(cls_scores, views).flatten(),
+            clip_gates=cls_scores[:, -1],
+        )
 
 
 def _attention(cls_scores: Tensor, views: int) -> Tensor:
