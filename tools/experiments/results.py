@@ -4,6 +4,7 @@ import numpy as np
 
 from vll_mmaction.evaluation import (
     ClipResults,
+    attention_scores,
     consistency_figures,
     vote_scores,
 )
@@ -27,12 +28,10 @@ def right_videos(results: ClipResults) -> dict:
         vote=[vote_scores(x).argmax() for x in scores],
         mean_prob=[x.mean(axis=0, dtype=np.float64).argmax() for x in scores],
     )
-    weights = getattr(results, 'clip_weights', np.zeros(0))
-    if len(weights):
-        # Logits are logs of these up to a constant a clip.
-        logs = [np.log(np.maximum(x, 1e-30)) for x in scores]
+    if len(results.clip_weights):
+        weights = np.split(results.clip_weights, ends)
         predicted['attention'] = [
-            (a @ x).argmax() for a, x in zip(np.split(weights, ends), logs)
+            attention_scores(x, a).argmax() for x, a in zip(scores, weights)
         ]
     return {
         rule: (np.array(classes) == results.labels).astype(int)
