@@ -21,7 +21,6 @@ DEVELOPERS_TOOLS = (
     'backbone_table.py',
     'benchmarks',
     'docs',
-    'loss_study.py',
     'run_tests.sh',
     'setup_env.sh',
 )

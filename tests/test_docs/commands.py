@@ -31,7 +31,6 @@ RUN_ELSEWHERE = {
     ),
     'python tools/benchmarks/': 'tests/test_tools/test_benchmarks.py',
     'python tools/experiments.py run': 'tests/test_tools/test_experiments.py',
-    'python tools/loss_study.py': 'tests/test_tools/test_loss_study.py',
     'python tests/stress/kill_resume.py': 'tests/test_tools/test_stress.py',
     # The page's SlowOnly at its full size.
     'bash tools/dist_train.sh vll_slowonly.py': (
