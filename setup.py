@@ -10,9 +10,10 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 VERSION = runpy.run_path(str(ROOT / 'vll_mmaction/version.py'))
 REQUIRED = {name: wanted for name, (wanted, _) in VERSION['REQUIRED'].items()}
-# mmcv and mmcv-lite both install the module `mmcv`, and a requirement can't
-# ask for either: mmcv-lite is an extra, for those who have no mmcv.
-MMCV_LITE = 'mmcv-lite' + REQUIRED.pop('mmcv-lite')
+# mmcv and mmcv-lite both install the module `mmcv`, mmengine and
+# onedl-mmengine `mmengine`, and a requirement can't ask for either: the extra
+# `lite` is for those who have neither.
+LITE = [name + REQUIRED.pop(name) for name in ('mmengine', 'mmcv-lite')]
 
 
 # What only developers start: measurements, and generators of documentation.
@@ -72,22 +73,19 @@ setup(
         )
     ],
     cmdclass={'build_py': BuildWithConfigs},
-    # numpy<2 has no wheels for 3.13.
-    python_requires='>=3.9,<3.13',
+    python_requires='>=3.9',
+    # No upper bounds: none is to take a package away from an environment that
+    # works. OpenCV comes with MMAction2, in any of its four packages.
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
         'Jinja2',
-        'matplotlib',
-        # The first ones from 4.12 on ask for numpy 2. MMAction2 and MMEngine
-        # each ask for one of the two, and they share the module `cv2`.
-        'opencv-contrib-python<4.12',
-        'opencv-python<4.12',
+        'matplotlib>=3.7',
         'packaging',
         'pillow',
         'rich',
     ],
     extras_require={
-        'lite': [MMCV_LITE],
+        'lite': LITE,
         'tests': [
             'av',
             'hypothesis',

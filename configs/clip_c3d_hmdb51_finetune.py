@@ -1,4 +1,4 @@
-# Table 3, clip-level: goes on from the conv layers of a clip-level model,
+# Table 3, clip-level: starts from the conv layers of a clip-level model,
 # with new FC layers. What video-level fine-tuning is compared with.
 _base_ = 'clip_c3d_hmdb51.py'
 

@@ -1,4 +1,4 @@
-# Clip-level training that goes on from the conv layers of a clip-level model,
+# Clip-level training that starts from the conv layers of a clip-level model,
 # with new FC layers: what video-level fine-tuning is compared with.
 _base_ = 'clip_c3d_ucf101.py'
 

@@ -1,4 +1,5 @@
 import glob
+import importlib.util
 import io
 import logging
 import os
@@ -7,14 +8,17 @@ import re
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import mmaction
 import numpy as np
 import pytest
 import torch
-from mmaction.registry import MODELS
+from mmaction.datasets.transforms import ColorJitter
+from mmaction.registry import MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.dist import init_dist
@@ -22,11 +26,12 @@ from mmengine.logging import HistoryBuffer
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import CheckpointLoader, Runner, checkpoint
 from mmengine.structures import BaseDataElement
 from toy_run import ToyModel, toy_runner
 
 from vll_mmaction import compat
+from vll_mmaction.compat import packages, pytorch
 from vll_mmaction.evaluation import load_clip_results
 
 DRN = 'mmaction.models.localizers.drn'
@@ -42,6 +47,126 @@ def checkpoints(tmp_path_factory):
     }
 
 
+# Python and its packages
+
+
+def run_python(code, *options):
+    """What a fresh Python prints."""
+    run = subprocess.run(
+        [sys.executable, '-W', 'ignore', *options, '-c', code],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+BLOCKED = """
+import importlib.util, pkgutil, sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    names = {names}
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in self.names:
+            raise ModuleNotFoundError(f'no {{name}}', name=name)
+
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *args: (
+    None if name.partition('.')[0] in Missing.names else real(name, *args))
+for name in list(sys.modules):
+    if name.partition('.')[0] in Missing.names:
+        del sys.modules[name]
+sys.meta_path.insert(0, Missing())
+vars(pkgutil).pop('find_loader', None)
+import vll_mmaction
+"""
+
+
+def test_python_of_tomorrow(tmp_path):
+    """Without setuptools, distutils, find_loader and undeclared packages."""
+    names = {'pkg_resources', 'setuptools', 'distutils', 'importlib_metadata'}
+    code = (
+        BLOCKED.format(names=names)
+        + f"""
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.runner import Runner
+from mmengine.utils.dl_utils import collect_env, mmcv_full_available
+from mmaction.utils import collect_env as env_of_mmaction
+from mmcv.utils.ext_loader import check_ops_exist
+print(sorted(Missing.names & set(sys.modules)))
+print(mmcv_full_available(), check_ops_exist())
+assert 'GCC' in collect_env() and 'MMAction2' in env_of_mmaction()
+path = {str(tmp_path / 'config.py')!r}
+with open(path, 'w') as file:
+    file.write("_base_ = 'mmaction::_base_/default_runtime.py'")
+print(Config.fromfile(path).default_scope)
+print(*vll_mmaction.compat.MENDED, sep='\\n')
+"""
+    )
+    lines = run_python(code).splitlines()
+    assert lines[:3] == ['[]', 'False False', 'mmaction']
+    mended = '\n'.join(lines[3:])
+    for name in ('distutils', 'importlib_metadata', 'pkg_resources', 'mmcv'):
+        assert name in mended, name
+
+
+@pytest.mark.parametrize(
+    'package, found',
+    [('mmaction2', True), ('mmcv', True), ('numpy', True), ('none', False)],
+)
+def test_packages_are_found(package, found):
+    assert packages._is_installed(package) == found
+    if not found:
+        with pytest.raises(metadata.PackageNotFoundError):
+            packages._get_installed_path(package)
+
+
+def test_a_package_is_found_by_either_name():
+    folder = str(Path(mmaction.__file__).parent)
+    assert packages._get_installed_path('mmaction') == folder
+    assert packages._get_installed_path('mmaction2') == folder
+
+
+def test_own_ways_of_a_package_are_left_alone(monkeypatch):
+    """onedl-mmengine asks nobody; and pkg_resources may be there."""
+    utils = sys.modules['mmengine.utils.package_utils']
+    monkeypatch.setattr(utils, 'is_installed', lambda package: True)
+    assert not packages.find_packages()
+    monkeypatch.undo()
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: True)
+    assert not packages.find_packages()
+    assert not packages.collect_env_without_distutils()
+
+
+# numpy
+
+
+@pytest.mark.parametrize('factor', [-0.5, -0.1, -0.003, 0, 0.1, 0.49])
+def test_hue_turns_both_ways(factor):
+    """As with numpy 1, whatever numpy this is."""
+    image = np.random.default_rng(0).integers(0, 256, (9, 11, 3))
+    image = image.astype(np.uint8)
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    offset = int(factor * 255)
+    hue = hsv[..., 0].astype(int) + offset
+    # Forwards, uint8 overflows in MMAction2 before the remainder is taken.
+    hsv[..., 0] = (hue if offset < 0 else hue % 256) % 180
+    expected = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    turned = ColorJitter.adjust_hue(image.astype(np.float32), factor)
+    assert turned.dtype == np.float32
+    np.testing.assert_array_equal(turned, expected)
+
+
+def test_color_jitter_of_a_config_runs():
+    np.random.seed(0)
+    jitter = TRANSFORMS.build(dict(type='ColorJitter', hue=0.5))
+    imgs = [np.full((4, 4, 3), 9, np.uint8) for _ in range(8)]
+    for _ in range(8):
+        assert len(jitter(dict(imgs=imgs))['imgs']) == 8
+
+
 # The localizer whose files are missing
 
 
@@ -54,7 +179,7 @@ def test_drn_is_left_alone_where_its_files_are(monkeypatch, tmp_path):
     (tmp_path / 'models/localizers/drn').mkdir(parents=True)
     monkeypatch.setattr(mmaction, '__file__', str(tmp_path / '__init__.py'))
     monkeypatch.delitem(sys.modules, DRN)
-    compat.provide_drn()
+    packages.provide_drn()
     assert DRN not in sys.modules
 
 
@@ -82,7 +207,8 @@ def test_own_checkpoints_load(checkpoints):
 @pytest.mark.parametrize('module', ['numpy.core', 'numpy._core'])
 def test_both_numpy_spellings_load(checkpoints, module):
     original, rewritten = checkpoints['epoch_2.pth'], io.BytesIO()
-    old, new = b'cnumpy.core.multiarray\n', f'c{module}.multiarray\n'.encode()
+    written = 'numpy.core' if np.__version__ < '2' else 'numpy._core'
+    old, new = (f'c{x}.multiarray\n'.encode() for x in (written, module))
     with zipfile.ZipFile(original) as source:
         with zipfile.ZipFile(rewritten, 'w') as target:
             for name in source.namelist():
@@ -214,7 +340,36 @@ except ModuleNotFoundError as error:
 def test_older_torch_is_left_alone(monkeypatch):
     monkeypatch.setattr(torch, '__version__', '2.5.1')
     monkeypatch.delattr(torch.serialization, 'add_safe_globals')
-    compat.allow_checkpoint_types()
+    assert not pytorch.allow_checkpoint_types()
+
+
+def crafted_for_the_fork(tmp_path, monkeypatch, mended):
+    """A crafted file, read as onedl-mmengine reads it: does it run?"""
+
+    def load(file, map_location=None, weights_only=None):
+        try:
+            return torch.load(file, weights_only=True)
+        except pickle.UnpicklingError:
+            if weights_only is not None:
+                raise
+            return torch.load(file, weights_only=False)
+
+    monkeypatch.setattr(checkpoint, '_safe_torch_load', load, raising=False)
+    assert not mended or pytorch.refuse_unsafe_checkpoints()
+    marker, path = tmp_path / 'marker', str(tmp_path / 'crafted.pth')
+    torch.save(PAYLOADS['exec'](str(marker)), path)
+    try:
+        checkpoint._safe_torch_load(path, map_location='cpu')
+    except pickle.UnpicklingError:
+        assert not pytorch.refuse_unsafe_checkpoints()
+    return marker.exists()
+
+
+@only_weights
+@pytest.mark.parametrize('mended', [False, True])
+def test_fork_does_not_run_what_a_file_says(tmp_path, monkeypatch, mended):
+    ran = crafted_for_the_fork(tmp_path, monkeypatch, mended)
+    assert ran != mended
 
 
 # Distributed training without CUDA
@@ -349,5 +504,18 @@ def test_stock_configs_train(name, size, clip_len):
 def test_is_compiling_is_found_before_torch_2_3(monkeypatch):
     monkeypatch.delattr(torch.compiler, 'is_compiling')
     monkeypatch.setattr(torch._utils, 'is_compiling', lambda: 'asked')
-    compat.provide_is_compiling()
+    pytorch.provide_is_compiling()
     assert torch.compiler.is_compiling() == 'asked'
+
+
+def test_no_workers_beside_persistent_workers():
+    config = dict(
+        dataset=dict(type='ToyDataset'),
+        sampler=dict(type='DefaultSampler'),
+        batch_size=2,
+        persistent_workers=True,
+    )
+    for workers in (0, 1):
+        loader = Runner.build_dataloader(dict(config, num_workers=workers))
+        assert loader.num_workers == workers
+        assert loader.persistent_workers == bool(workers)

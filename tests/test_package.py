@@ -15,6 +15,7 @@ import mmengine
 import numpy as np
 import pytest
 import setuptools
+import torch
 import yaml
 from mmengine.config import Config
 from packaging.specifiers import SpecifierSet
@@ -51,7 +52,7 @@ def test_tested_versions_pass():
         (mmengine, '0.7.0', 'mmengine', '>=0.7.1,<1.0.0'),
         (mmengine, '1.0.0rc1', 'mmengine', '>=0.7.1,<1.0.0'),
         (mmaction, '1.3.0', 'mmaction2', '>=1.2.0,<1.3'),
-        (np, '2.0.1', 'numpy', '<2'),
+        (np, '1.25.2', 'numpy', '>=1.26'),
     ],
 )
 def test_other_version_is_named(monkeypatch, module, installed, name, wanted):
@@ -68,7 +69,8 @@ def test_other_version_is_named(monkeypatch, module, installed, name, wanted):
         (mmcv, '2.0.0rc4'),
         (mmcv, '2.1.0'),
         (mmengine, '0.10.7'),
-        (sys.modules['torch'], '2.6.0a0+git123'),
+        (torch, '2.6.0a0+git123'),
+        (np, '3.0.0'),
     ],
 )
 def test_versions_in_range_pass(monkeypatch, module, installed):
@@ -84,7 +86,59 @@ def test_missing_package_is_named(monkeypatch):
     ]
 
 
-def fake_metadata(monkeypatch, **installed):
+def test_broken_dependency_is_named(monkeypatch):
+    """Not by a traceback from inside of MMEngine."""
+
+    def fail(name):
+        if name == 'mmengine':
+            raise ModuleNotFoundError("No module named 'yaml'", name='yaml')
+        if name == 'mmcv':
+            raise ImportError('libGL.so.1: cannot open shared object file')
+        return sys.modules[name]
+
+    monkeypatch.setattr(importlib, 'import_module', fail)
+    first, second = problems()
+    assert first == (
+        'vll_mmaction needs yaml, which is missing: pip install PyYAML'
+    )
+    assert second.endswith('apt-get install libgl1 libglib2.0-0')
+
+
+@pytest.mark.parametrize(
+    'error, command',
+    [
+        (
+            ImportError('numpy.core.multiarray failed to import'),
+            'opencv-python opencv-contrib-python',
+        ),
+        (ValueError('numpy.dtype size changed'), 'torch'),
+    ],
+)
+def test_binaries_that_do_not_fit_are_named(monkeypatch, error, command):
+    def fail(name):
+        if name == 'torch':
+            raise error
+        return sys.modules[name]
+
+    monkeypatch.setattr(importlib, 'import_module', fail)
+    (problem,) = problems()
+    assert problem.endswith(
+        f'{error}): pip install --upgrade --force-reinstall {command}'
+    )
+
+
+def test_torch_that_was_built_for_numpy_1_is_named(monkeypatch):
+    monkeypatch.setattr(torch, '__version__', '2.2.2')
+    monkeypatch.setattr(np, '__version__', '2.0.0')
+    assert problems() == [
+        'vll_mmaction needs torch>=2.3, but torch has no numpy 2: '
+        'pip install "torch>=2.3"'
+    ]
+    monkeypatch.setattr(np, '__version__', '1.26.4')
+    version.check_versions()
+
+
+def fake_metadata(monkeypatch, installed):
     """Pretend that these distributions are installed, or are not (None)."""
     real = metadata.version
 
@@ -97,20 +151,70 @@ def fake_metadata(monkeypatch, **installed):
     monkeypatch.setattr(metadata, 'version', fake)
 
 
+# Those of one module that are installed here, and that are not.
+LITE = {'mmcv-lite': '2.1.0', 'mmcv': None, 'onedl-mmcv': None}
+NO_LITE = dict.fromkeys(LITE)
+ENGINE = {'mmengine': '0.10.7', 'onedl-mmengine': None}
+
+
 def test_full_mmcv_is_not_told_to_install_the_lite_one(monkeypatch):
-    fake_metadata(monkeypatch, mmcv='2.2.0')
+    fake_metadata(monkeypatch, dict(NO_LITE, mmcv='2.2.0'))
     monkeypatch.setattr(mmcv, '__version__', '2.2.0')
     (problem,) = problems()
     assert problem.endswith('pip install "mmcv>=2.0.0rc4,<2.2.0"')
 
 
+def test_full_mmcv_of_the_fork_is_refused_as_by_mmaction(monkeypatch):
+    fake_metadata(monkeypatch, {**NO_LITE, 'onedl-mmcv': '2.3.6'})
+    monkeypatch.setattr(mmcv, '__version__', '2.3.6')
+    assert problems() == [
+        'MMAction2 refuses onedl-mmcv 2.3.6: pip uninstall -y onedl-mmcv; '
+        'pip install "mmcv-lite>=2.0.0rc4,<2.2.0"'
+    ]
+
+
+def test_mmengine_of_the_fork_passes(monkeypatch):
+    fake_metadata(monkeypatch, {'mmengine': None, 'onedl-mmengine': '0.10.12'})
+    monkeypatch.setattr(mmengine, '__version__', '0.10.12')
+    version.check_versions()
+
+
+@pytest.mark.parametrize(
+    'installed, keep',
+    [
+        ({**ENGINE, 'onedl-mmengine': '0.10.12'}, 'onedl-mmengine==0.10.12'),
+        ({**LITE, 'mmcv': '2.0.1'}, 'mmcv==2.0.1'),
+        ({**LITE, 'onedl-mmcv': '2.3.6'}, 'mmcv-lite==2.1.0'),
+    ],
+)
+def test_two_packages_in_one_module_are_refused(monkeypatch, installed, keep):
+    fake_metadata(monkeypatch, installed)
+    names = [name for name, there in installed.items() if there]
+    (problem,) = problems()
+    assert f'{" and ".join(names)} are installed, both as' in problem
+    assert problem.endswith(
+        f'pip uninstall -y {" ".join(names)}; pip install --no-deps "{keep}"'
+    )
+
+
 def test_all_problems_are_told_at_once(monkeypatch):
-    fake_metadata(monkeypatch, setuptools='82.0', importlib_metadata=None)
+    monkeypatch.setattr(np, '__version__', '1.20.0')
     monkeypatch.setattr(mmcv, '__version__', '2.2.0')
-    first, second, third = problems()
-    assert 'setuptools 82.0 is installed' in first
-    assert 'importlib_metadata is missing' in second
-    assert 'mmcv-lite 2.2.0 is installed' in third
+    first, second = problems()
+    assert 'numpy 1.20.0 is installed' in first
+    assert '2.2.0 is installed' in second
+
+
+def test_a_missing_module_is_told_in_a_line():
+    with pytest.raises(ImportError) as found, version.explained():
+        importlib.import_module('no_such_module.inside')
+    assert str(found.value) == (
+        'vll_mmaction needs no_such_module, which is missing: '
+        'pip install no_such_module'
+    )
+    with pytest.raises(ModuleNotFoundError, match='vll_mmaction.nothing'):
+        with version.explained():
+            importlib.import_module('vll_mmaction.nothing')
 
 
 # The import
@@ -166,14 +270,21 @@ def setup_arguments(monkeypatch):
 
 def test_dependencies(setup_arguments):
     requirements = setup_arguments['install_requires']
-    assert {'numpy<2', 'setuptools<81', 'importlib_metadata'} <= set(
+    assert {'numpy>=1.26', 'torch>=2.1', 'mmaction2>=1.2.0,<1.3'} <= set(
         requirements
     )
-    # pip would put mmcv-lite over a full mmcv, or take hours to build mmcv.
-    assert not [name for name in requirements if name.startswith('mmcv')]
-    assert setup_arguments['extras_require']['lite'] == [
-        'mmcv-lite>=2.0.0rc4,<2.2.0'
+    # pip would put mmcv-lite over a full mmcv, or take hours to build mmcv,
+    # and mmengine over its fork.
+    assert not [
+        name for name in requirements if re.match('mmcv|mmengine', name)
     ]
+    assert setup_arguments['extras_require']['lite'] == [
+        'mmengine>=0.7.1,<1.0.0',
+        'mmcv-lite>=2.0.0rc4,<2.2.0',
+    ]
+    # Nothing is taken away from an environment that works.
+    bounded = [name for name in requirements if '<' in name]
+    assert bounded == ['mmaction2>=1.2.0,<1.3']
     assert 'vll_mmaction.engine.hooks' in setup_arguments['packages']
 
 
@@ -292,8 +403,9 @@ def test_wheel_trains_and_tests_from_another_folder(installed, tmp_path):
     assert results.is_file()
 
 
-def test_constraints_fit_the_requirements(setup_arguments):
-    lines = (ROOT / 'requirements/constraints.txt').read_text().splitlines()
+@pytest.mark.parametrize('file', ['constraints.txt', 'constraints-numpy1.txt'])
+def test_constraints_fit_the_requirements(setup_arguments, file):
+    lines = (ROOT / 'requirements' / file).read_text().splitlines()
     pins = dict(
         re.fullmatch(r'([\w.-]+)==([\w.]+)', line).groups()
         for line in lines

@@ -33,19 +33,20 @@ CLIPS = (3, 1)  # of the videos of the training step
 
 PAGE = """# Backbones
 
-Every recognition family that MMAction2 1.2.0 ships, tried with video-level
-learning: a stock config from `configs/recognition`, with `VideoLevel` before
-the types of recognizer and head and `loss_cls=dict(type='VideoLevelLoss')`,
-made small, on the CPU, from random weights. "yes" means that
+Which of MMAction2's recognition networks work with video-level learning.
+Every family that MMAction2 1.2.0 ships was tried: a stock config from
+`configs/recognition`, with `VideoLevel` before the types of recognizer and
+head and `loss_cls=dict(type='VideoLevelLoss')`, reduced in size, on a CPU,
+from random weights. "yes" means that
 
-- three clips of a video, tested together, get the scores that each gets
-  alone, and vote;
+- three clips of a video, tested together, get the same scores as each alone,
+  and vote;
 - a training step on clips of two videos, two clips at a time
   (`max_training_views=2`), has the loss that plain loops over its logits give
-  (except where stock smooths the labels), finite gradients, and moves the
+  (except where stock smooths the labels) and finite gradients, and changes the
   backbone's weights.
 
-It does not mean that a network was trained. Written by
+It does not mean that the network was trained to convergence. Written by
 `python tools/backbone_table.py > docs/backbones.md`; a test compares.
 
 | family | backbone | head | recognizer | works | stock config |
@@ -54,12 +55,14 @@ It does not mean that a network was trained. Written by
 
 - A 2D network whose backbone and head have no `num_segments` (TSN) needs
   `test_cfg=dict(num_segs=...)`, the frames of a clip.
-- C3D, MViT, TimeSformer, UniFormerV2, VideoMAE: built for one clip length or
-  size; the pipeline's `clip_len` and crop must be those of the checkpoint.
-- R(2+1)D's stock config has SyncBN: with `max_training_views` it needs
+- C3D, MViT, TimeSformer, UniFormerV2 and VideoMAE are built for one clip
+  length or size: `clip_len` and crop of the pipeline must match the
+  checkpoint.
+- The stock config of R(2+1)D has SyncBN: with `max_training_views` it needs
   `norm_eval=True`.
-- OmniSource trains on images and videos together; here on videos alone.
-- Networks on skeletons and audio are not for clips of frames.
+- OmniSource trains on images and videos together in MMAction2, here on videos
+  alone.
+- Networks for skeletons and audio do not apply to clips of frames.
 """
 
 

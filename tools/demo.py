@@ -43,11 +43,12 @@ from torch import nn
 import vll_mmaction  # noqa: F401  (before mmaction.models is imported)
 from vll_mmaction.apis import init_video_recognizer, score_video
 from vll_mmaction.video_io.frame_source import read_frames
+from vll_mmaction.visualization.result_files import read_class_names
+from vll_mmaction.visualization.vote_plots import printable
 from vll_mmaction.visualization.vote_timeline import (
     VideoVote,
     VoteFrames,
     draw_timeline,
-    printable,
     time_text,
 )
 
@@ -68,10 +69,6 @@ VIDEOS += ('.mpeg', '.mpg', '.mts', '.ogv', '.ts', '.webm', '.wmv')
 THUMBNAIL_HEIGHT = 120
 DEFAULT_FPS = 25
 """Where the file does not say how fast it is."""
-
-
-class DemoError(Exception):
-    """Something that the user can mend."""
 
 
 def parse_args(args: Optional[Sequence] = None) -> argparse.Namespace:
@@ -126,7 +123,7 @@ def find_videos(folder: Path) -> list[Path]:
     found = [x for x in folder.rglob('*') if x.is_file()]
     videos = sorted(x for x in found if x.suffix.lower() in VIDEOS)
     if not videos:
-        raise DemoError(
+        raise ValueError(
             f'no file in {folder} is a video by its name ({", ".join(VIDEOS)})'
         )
     return videos
@@ -135,18 +132,18 @@ def find_videos(folder: Path) -> list[Path]:
 def plan(args: argparse.Namespace) -> list[tuple]:
     """Each video and what to write for it, None for nothing."""
     if not args.video.exists():
-        raise DemoError(f'there is no video {args.video}')
+        raise ValueError(f'there is no video {args.video}')
     if not args.video.is_dir():
         if args.out:
             check_kind(args.out)
             if args.out.exists() and args.out.samefile(args.video):
-                raise DemoError(f'--out {args.out} is the video itself')
+                raise ValueError(f'--out {args.out} is the video itself')
         return [(args.video, args.out)]
     videos = find_videos(args.video)
     if args.out is None:
         return [(video, None) for video in videos]
     if args.out.exists() and not args.out.is_dir():
-        raise DemoError(
+        raise ValueError(
             f'--out {args.out} is a file; a folder of videos needs a folder'
         )
     suffix = '.' + (args.format or 'png')
@@ -161,9 +158,11 @@ def plan(args: argparse.Namespace) -> list[tuple]:
 def check_kind(out: Path) -> None:
     """Refuse what is neither a picture nor a video by its name."""
     if out.is_dir():
-        raise DemoError(f'--out {out} is a folder; for one video, name a file')
+        raise ValueError(
+            f'--out {out} is a folder; for one video, name a file'
+        )
     if out.suffix.lower() not in (*PICTURES, *CODECS):
-        raise DemoError(
+        raise ValueError(
             f'--out {out}: its ending must be one of a picture, '
             f'{", ".join(PICTURES)}, or of a video, {", ".join(CODECS)}'
         )
@@ -205,40 +204,24 @@ def open_writer(path: Path, fps: float, size: tuple) -> cv2.VideoWriter:
         if not os.access(path.parent, os.W_OK):
             raise PermissionError(f'{path.parent} cannot be written to')
         others = [x for x in CODECS if CODECS[x] != codec]
-        raise DemoError(
+        raise ValueError(
             f'OpenCV cannot write {path.suffix} here: it lacks the codec '
             f'{codec}. Try {", ".join(others)}, or a picture (.png)'
         )
     return writer
 
 
-def read_classes(path: Path) -> list[str]:
-    """Class names from a file, line k for label k."""
-    try:
-        lines = path.read_text(encoding='utf-8').splitlines()
-    except UnicodeDecodeError as error:
-        raise DemoError(
-            f'{path} is no text in UTF-8 with a class name a line: {error}'
-        ) from error
-    while lines and not lines[-1].strip():
-        lines.pop()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            raise DemoError(f'{path}, line {number} is empty')
-    return [line.strip() for line in lines]
-
-
 def load_model(args: argparse.Namespace) -> nn.Module:
     """The model of the command line."""
-    classes = read_classes(args.classes) if args.classes else None
+    classes = read_class_names(args.classes) if args.classes else None
     device = args.device or get_device()
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).split('\n')[0]
-        raise DemoError(f'--device {device}: {reason}') from error
+        raise ValueError(f'--device {device}: {reason}') from error
     if not os.path.isfile(args.config):
-        raise DemoError(f'there is no config {args.config}')
+        raise ValueError(f'there is no config {args.config}')
     try:
         config = Config.fromfile(args.config)
         if args.cfg_options:
@@ -247,7 +230,7 @@ def load_model(args: argparse.Namespace) -> nn.Module:
     except (OSError, ValueError):
         raise
     except Exception as error:  # a config is a program
-        raise DemoError(
+        raise ValueError(
             f'{args.config} makes no model: {type(error).__name__}: {error}'
         ) from error
 
@@ -401,7 +384,7 @@ def run(args: argparse.Namespace) -> tuple[dict, int]:
         for video, out in jobs:
             try:
                 votes[video] = run_video(model, video, out, progress)
-            except (DemoError, OSError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 if not folder:
                     raise
                 failed[video] = error
@@ -421,7 +404,7 @@ def main(args: Optional[Sequence] = None) -> None:
     args = parse_args(args)
     try:
         failed, total = run(args)
-    except (DemoError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f'demo.py: {printable(str(error))}')
     except KeyboardInterrupt:
         sys.exit(130)

@@ -9,10 +9,12 @@ GPUS is the number of processes on this machine, one a GPU. Without CUDA they
 run on the CPU. 0 is one plain process on the CPU.
 Environment: NNODES, NODE_RANK, MASTER_ADDR, PORT, PYTHON.'
 
-(($# >= 3)) || die "$usage"
-config=$1 checkpoint=$2 processes=$3
+(($# >= 1)) || refuse 'CONFIG is missing.'
+config=$1 checkpoint=${2:-}
+check_config "$config"
+[[ -n $checkpoint && $checkpoint != -* ]] || refuse 'CHECKPOINT is missing.'
+check_processes "${3:-}"
+processes=$3
 shift 3
-[[ $processes =~ ^(0|[1-9][0-9]*)$ ]] || die "GPUS is no number: $processes" "$usage"
-[[ -f $config ]] || die "There is no config $config" "$usage"
 
 launch test.py "$processes" "$config" "$checkpoint" "$@"

@@ -9,10 +9,11 @@ GPUS is the number of processes on this machine, one a GPU. Without CUDA they
 run on the CPU. 0 is one plain process on the CPU.
 Environment: NNODES, NODE_RANK, MASTER_ADDR, PORT, PYTHON.'
 
-(($# >= 2)) || die "$usage"
-config=$1 processes=$2
+(($# >= 1)) || refuse 'CONFIG is missing.'
+config=$1
+check_config "$config"
+check_processes "${2:-}"
+processes=$2
 shift 2
-[[ $processes =~ ^(0|[1-9][0-9]*)$ ]] || die "GPUS is no number: $processes" "$usage"
-[[ -f $config ]] || die "There is no config $config" "$usage"
 
 launch train.py "$processes" "$config" "$@"

@@ -82,9 +82,9 @@ step 'Making videos: eight motions, clips that mislead'
 convs=model.backbone.pretrained_convs=$work/clip_c3d/epoch_$start_epoch.pth
 step '1/3 Clip-level training from scratch: the start of both'
 train clip_c3d
-step '2/3 Clip-level training goes on'
+step '2/3 Clip-level training continues'
 train clip_c3d_finetune "$convs"
-step '3/3 Video-level training goes on, on as many clips'
+step '3/3 Video-level training from the same start, on as many clips'
 train vll_c3d_finetune "$convs"
 
 step 'Testing both by vote'

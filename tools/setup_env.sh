@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes the environment .venv with the tested versions, or brings it up to
 # date. Needs Python 3.11 alone: python3.11, python3, or what PYTHON names.
+# CONSTRAINTS names another file of versions, from requirements/.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 venv=$root/.venv
-constraints=$root/requirements/constraints.txt
+constraints=${CONSTRAINTS:-requirements/constraints.txt}
 
 say() { printf '==> %s\n' "$*"; }
 die() {

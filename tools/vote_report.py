@@ -3,7 +3,8 @@
 
 Reads the per-clip results that ClipConsistencyMetric writes in test.py, of
 one model or of two to be compared. The page opens from disk; docs/report.md
-says what it shows.
+says what it shows. With --videos it draws Figures 7 and 8 of the paper for
+some videos instead.
 
 Example::
 
@@ -16,7 +17,24 @@ import sys
 from pathlib import Path
 
 import vll_mmaction  # noqa: F401  (before mmaction is imported)
-from vll_mmaction.visualization import load_models, write_report
+from vll_mmaction.visualization import (
+    draw_top_classes,
+    draw_votes,
+    load_models,
+    write_report,
+)
+
+
+def write_figures(models: dict, videos: list, out: Path) -> None:
+    """Write Figures 7 and 8 of the paper for some videos."""
+    figures = {
+        'votes.png': draw_votes(models, videos),
+        'top_classes.png': draw_top_classes(models, videos),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(out / name, dpi=150)
+        print(out / name)
 
 
 def main(args=None) -> None:
@@ -42,9 +60,18 @@ def main(args=None) -> None:
         help='of the models (default: the names of their configs)',
     )
     parser.add_argument('--classes', help='file of class names, one a line')
+    parser.add_argument(
+        '--videos',
+        nargs='+',
+        help='draw Figures 7 and 8 for these videos, no page; ends of their '
+        'paths, extension not needed',
+    )
     args = parser.parse_args(args)
     try:
         models = load_models(args.results, args.titles, args.classes)
+        if args.videos:
+            write_figures(models, args.videos, args.out)
+            return
         report = write_report(models, args.out, args.video_root)
     except (OSError, ValueError) as error:
         sys.exit(f'vote_report.py: {error}')

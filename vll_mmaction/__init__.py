@@ -5,18 +5,22 @@ Importing it registers everything, so all that a config needs is
 allow_failed_imports=False)``.
 """
 
-from .version import __version__, check_versions
+import sys
 
-check_versions()
+from .version import __version__, check_versions, explained
 
-# Before the first import of `mmaction.models`, which fails without it.
-from . import compat  # noqa: E402
+# `python -m vll_mmaction doctor` is for where the rest can't be imported.
+if sys.argv[:2] != ['-m', 'doctor']:
+    check_versions()
+    with explained():
+        # Before the first import of `mmaction.models`, which fails without.
+        from . import compat
 
-compat.apply()
+        compat.apply()
 
-from . import datasets, engine, evaluation, models  # noqa: E402
+        from . import datasets, engine, evaluation, models
 
-engine.config_errors.explain()
+    engine.config_errors.explain()
 
 __all__ = [
     '__version__',

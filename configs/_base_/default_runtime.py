@@ -14,7 +14,8 @@ env_cfg = dict(cudnn_benchmark=False, dist_cfg=dict(timeout=900))
 default_hooks = dict(
     checkpoint=dict(
         type='AtomicCheckpointHook', max_keep_ckpts=3, save_best='acc/top1'
-    )
+    ),
+    checkpoint_fit=dict(type='CheckpointFitHook'),
 )
 custom_hooks = [
     dict(type='ConfigCheckHook'),

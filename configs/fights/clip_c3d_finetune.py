@@ -1,4 +1,4 @@
-# Clip-level training that goes on from the conv layers of clip_c3d.py, on as
+# Clip-level training that starts from the conv layers of clip_c3d.py, on as
 # many clips as its video-level twins.
 _base_ = 'clip_c3d.py'
 

@@ -1,4 +1,4 @@
-# Video-level training that goes on from the conv layers of
+# Video-level training that starts from the conv layers of
 # clip_c3d.py. Samplers and loss are all that differs from its clip-level twin.
 _base_ = 'clip_c3d_finetune.py'
 

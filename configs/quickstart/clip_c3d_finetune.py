@@ -1,4 +1,4 @@
-# The quickstart's clip-level training that goes on from the conv layers of
+# The quickstart's clip-level training that starts from the conv layers of
 # clip_c3d.py, on as many clips as its video-level twin.
 _base_ = 'clip_c3d.py'
 

@@ -16,6 +16,6 @@ train_dataloader = dict(
         ]
     ),
 )
-epochs = 47
+epochs = 23
 train_cfg = dict(max_epochs=epochs, val_begin=epochs, val_interval=epochs)
 default_hooks = dict(checkpoint=dict(interval=epochs))

@@ -22,7 +22,7 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(ann_file='test_fold_1.txt', **data))
 test_dataloader = val_dataloader
 
-epochs = 20
+epochs = 10
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-3))
 train_cfg = dict(
     type='EpochBasedTrainLoop',

@@ -15,6 +15,7 @@ PAGES = [
         if path.exists()
     ),
     *sorted((ROOT / 'docs').rglob('*.md')),
+    *sorted((ROOT / 'tools').rglob('*.md')),
 ]
 _MARKDOWN = MarkdownIt('commonmark').enable('table')
 

@@ -49,6 +49,10 @@ SMALLER = {
         'size = 40': 'size = 32',
         'max_epochs=6, val_interval=1': 'max_epochs=6, val_interval=20',
     },
+    'fights/clip_c3d.py': {
+        'size = 40': 'size = 32',
+        'scale=(-1, 48)': 'scale=(-1, 36)',
+    },
 }
 QUICKSTART = """
 python tools/quickstart/make_videos.py data/quickstart --videos 16 \

@@ -31,11 +31,18 @@ def test_files_that_are_named_exist(page):
             assert (ROOT / code).exists(), code
 
 
+def linked_from(page):
+    return {
+        (page.parent / x.split('#')[0]).resolve() for x in pages.links(page)
+    }
+
+
 def test_readme_leads_to_every_page_and_fits_two_screens():
-    readme = ROOT / 'README.md'
-    linked = {(readme.parent / x.split('#')[0]) for x in pages.links(readme)}
-    assert set((ROOT / 'docs').glob('*.md')) <= linked
+    readme, docs = ROOT / 'README.md', ROOT / 'docs'
+    assert set(docs.glob('*.md')) <= linked_from(readme)
     assert len(readme.read_text().splitlines()) <= 100
+    development = set((docs / 'development').glob('*.md'))
+    assert development <= linked_from(docs / 'contributing.md')
 
 
 def test_anchors_are_those_of_github(tmp_path):

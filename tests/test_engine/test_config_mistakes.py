@@ -1,7 +1,8 @@
 """Mistakes of users: what they are told, before the first step.
 
-Each case edits a config that works and runs it as train.py does. Its message
-is a row of docs/config_mistakes.md, where ``...`` stands for anything.
+Each case edits a config that works and runs it as train.py does, or, where it
+edits the test, as test.py does. Its message is a row of
+docs/config_mistakes.md, where ``...`` stands for anything.
 """
 
 import copy
@@ -166,6 +167,31 @@ CASES = [
         ['num_classes=3', 'more.txt has the label 7', 'at least 8'],
     ),
     Case(
+        'num_classes_too_small_in_a_test',
+        {'test_dataloader.dataset.ann_file': 'more.txt'},
+        'model.cls_head.num_classes=..., but ... has the label ...',
+        ['num_classes=3', 'more.txt has the label 7', 'at least 8'],
+    ),
+    Case(
+        'fewer_names_than_labels',
+        {'val_dataloader.dataset.metainfo': dict(classes=('run', 'jump'))},
+        "metainfo['classes'] names ... classes, but ... has the label ...",
+        ['names 2 classes', 'ann.txt has the label 2', 'at least 3'],
+    ),
+    Case(
+        'scores_of_clips_for_the_accuracy',
+        {f'{HEAD}average_clips': None},
+        'model.cls_head.average_clips=None keeps the scores of each clip...',
+        ['AccMetric in val_evaluator', "average_clips='vote'"],
+    ),
+    Case(
+        'scores_of_clips_for_the_accuracy_of_a_test',
+        {f'{HEAD}average_clips': None,
+         'test_evaluator': dict(type='AccMetric')},
+        'model.cls_head.average_clips=None keeps the scores of each clip...',
+        ['AccMetric in test_evaluator', "average_clips='vote'"],
+    ),
+    Case(
         'in_channels',
         {f'{HEAD}in_channels': 32},
         'model.cls_head.in_channels=..., but model.backbone.fc_channels=...',
@@ -216,6 +242,35 @@ CASES = [
         'pretrained_convs: no file ...',
         ['pretrained_convs', 'lost.pth'],
         FileNotFoundError,
+    ),
+    # --- checkpoints
+    Case(
+        'checkpoint_of_another_network',
+        {'load_from': 'OTHER/other.pth'},
+        '...: nothing of this checkpoint fits the model...',
+        ['other.pth', 'Missing in it: backbone.conv1.weight',
+         'Not in the model: layer.weight'],
+    ),
+    Case(
+        'test_of_another_network',
+        {'load_from': 'OTHER/classes.pth', 'test_cfg': dict(type='TestLoop')},
+        '...: this checkpoint does not fit the model, and testing ...',
+        ['classes.pth', 'cls_head.fc_cls.weight (5, 16), not (3, 16)',
+         'default_hooks.checkpoint_fit.strict=False'],
+    ),
+    Case(
+        'other_classes_than_when_it_was_stopped',
+        {'load_from': 'OTHER/classes.pth', 'resume': True},
+        '...: this checkpoint does not fit the model, so that training ...',
+        ['classes.pth', 'cls_head.fc_cls.weight (5, 16), not (3, 16)',
+         'load_from without resume'],
+    ),
+    Case(
+        'address_without_a_connection',
+        {'load_from': 'http://127.0.0.1:9/net-1.pth'},
+        '... could not be fetched (...',
+        ['http://127.0.0.1:9/net-1.pth', 'checkpoints/net-1.pth'],
+        ConnectionError,
     ),
     # --- samplers
     Case(
@@ -421,26 +476,32 @@ CASES = [
         'not_packed',
         {PACK: dict(type='Flip', flip_ratio=0)},
         'The pipeline of a ... must end with ...',
-        ['VideoClipDataset', "type='PackActionInputs'"],
+        ["type='PackActionInputs'"],
     ),
     # --- validation
     Case(
         'several_videos_a_test_batch',
         {'val_dataloader.batch_size': 2},
-        'val_dataloader.batch_size=..., but videos differ ...',
-        ['batch_size=2', 'write batch_size=1'],
+        '..._dataloader.batch_size=..., but videos differ ...',
+        ['val_dataloader.batch_size=2', 'write batch_size=1'],
+    ),
+    Case(
+        'several_videos_a_batch_of_a_test',
+        {'test_dataloader.batch_size': 4},
+        '..._dataloader.batch_size=..., but videos differ ...',
+        ['test_dataloader.batch_size=4', 'write batch_size=1'],
     ),
     Case(
         'clips_one_by_one_in_the_test',
         {'val_dataloader.dataset':
             lambda config: config.train_dataloader.dataset},
-        'val_dataloader.dataset.type=... gives clips one by one...',
+        '..._dataloader.dataset.type=... gives clips one by one...',
         ["'VideoClipDataset'", "type='VideoDataset'", 'SampleVideoClips'],
     ),
     Case(
         'metric_without_clip_scores',
         {**STOCK_HEAD, **CLIP_LOSS},
-        'val_evaluator has ClipConsistencyMetric, but model.cls_head.type=...',
+        '..._evaluator has ClipConsistencyMetric, but model.cls_head.type=...',
         ["'I3DHead'", "type='VideoLevelI3DHead'"],
     ),
     Case(
@@ -481,8 +542,18 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def other_data(tmp_path_factory):
-    """A data set of other videos, and its index."""
+    """A data set of other videos, and its index; other checkpoints."""
     folder = tmp_path_factory.mktemp('other')
+    shapes = {
+        'other.pth': {'layer.weight': (2, 2)},
+        'classes.pth': {
+            'backbone.fc7.bias': (16,),
+            'cls_head.fc_cls.weight': (5, 16),
+        },
+    }
+    for name, parameters in shapes.items():
+        state = {key: torch.zeros(shape) for key, shape in parameters.items()}
+        torch.save(dict(state_dict=state), folder / name)
     write_dataset(folder, [5])
     videos = folder / 'videos'
     (videos / '0.avi').rename(videos / 'other_0.avi')
@@ -530,11 +601,13 @@ def edited(config, edit, other_data):
     return config
 
 
-def train(config, work_dir):
+def start(config, work_dir, test=False):
+    """As train.py or test.py do."""
     config.work_dir = str(work_dir)
     # Runs of the same name in one process would share a message hub.
     config.experiment_name = f'mistake_{next(_numbers)}'
-    Runner.from_cfg(config).train()
+    runner = Runner.from_cfg(config)
+    runner.test() if test else runner.train()
 
 
 def pattern(message):
@@ -543,13 +616,14 @@ def pattern(message):
 
 def test_without_a_mistake_it_starts(config, tmp_path):
     with pytest.raises(Started):
-        train(copy.deepcopy(config), tmp_path)
+        start(copy.deepcopy(config), tmp_path)
 
 
 @pytest.mark.parametrize('case', CASES, ids=[case.id for case in CASES])
 def test_mistake(case, config, other_data, tmp_path):
     with pytest.raises(case.error) as caught:
-        train(edited(config, case.edit, other_data), tmp_path)
+        test = any(key.startswith('test_') for key in case.edit)
+        start(edited(config, case.edit, other_data), tmp_path, test)
     message = str(caught.value.args[0])
     assert re.match(pattern(case.message), message, re.DOTALL)
     for name in case.names:

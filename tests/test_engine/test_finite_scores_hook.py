@@ -1,5 +1,7 @@
 """Scores that are not finite, from a video that is black throughout."""
 
+import runpy
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,8 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 from small_runner import small_runner
 from stock_tools import ToolFailed, run_tool, small_config
 from video_files import write_dataset
+
+from vll_mmaction.__main__ import find_tool
 
 FOLDER = Path(__file__).parents[1]
 NET = (
@@ -173,3 +177,16 @@ def test_no_process_makes_the_step(data_root, tmp_path):
         )
     assert 'videos/1.avi (1 of 2 clips)' in error.value.output
     assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_a_stock_tool_that_trains_on_numbers(data_root, tmp_path, monkeypatch):
+    config = small_config(
+        tmp_path / 'numbers.py', 'vll_c3d_ucf101.py', data_root
+    )
+    tool = find_tool('visualizations/vis_scheduler.py')
+    plot = tmp_path / 'plot.png'
+    words = f'-d 4 --not-show --save-path {plot} --log-level ERROR'.split()
+    monkeypatch.setattr(sys, 'argv', [tool, config, *words])
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(tool, run_name='__main__')
+    assert plot.exists()

@@ -117,6 +117,14 @@ def test_one_answer_for_all_is_told(capfd):
         assert 'get the answer' not in out.err + out.out
 
 
+def test_a_class_without_a_name_goes_by_its_number(tmp_path):
+    always = [video([[0.1, 0.8, 0.1]] * 3, k) for k in (0, 0, 1, 2, 2)]
+    path = str(tmp_path / 'results.npz')
+    for names, kept in ('a', 'a12'), ('abcd', 'abc'):
+        evaluate(always, dict(classes=names), out_file=path)
+        assert load_clip_results(path).class_names.tolist() == list(kept)
+
+
 def test_vote_scores():
     assert vote_scores(np.array(FIRST, dtype=np.float32)) == pytest.approx(
         [(2 + 0.4) / 4, (1 + 1.4 / 3) / 4, (0.4 / 3) / 4]

@@ -60,7 +60,7 @@ def test_as_a_script(tmp_path, model):
     assert done.returncode == 0, done.stderr
     assert 'a.avi (20 frames, 0.8 s)' in done.stdout
     assert re.search(r'(run|walk): [3-5] of 5 clips', done.stdout)
-    assert cv2.imread(str(tmp_path / 'a.png')).shape == (690, 1200, 3)
+    assert cv2.imread(str(tmp_path / 'a.png')).shape == (540, 1200, 3)
 
 
 def test_table(tmp_path, run):

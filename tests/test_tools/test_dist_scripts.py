@@ -1,18 +1,18 @@
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import mmaction
 import pytest
 import torch
 from mmengine.config import Config
+from stock_tools import free_port
 from toy_run import toy_config
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / 'tests'
+TRAIN = str(ROOT / 'tools/train.py')
 
 
 def run(script, *arguments, **environment):
@@ -52,7 +52,7 @@ def fake_python(tmp_path):
         path.parent.mkdir()
         path.write_text(f"""#!/bin/bash
 if [[ $1 == */mmaction_tool.py ]]; then
-    printf '%s\\n' "/my tools/$2" {gpus} 8
+    printf '%s\\n' {gpus} 8
 else
     echo "CUDA_VISIBLE_DEVICES=${{CUDA_VISIBLE_DEVICES:-unset}}"
     echo "PYTORCH_CUDA_ALLOC_CONF=$PYTORCH_CUDA_ALLOC_CONF"
@@ -82,24 +82,26 @@ def rank_command(python, tool):
 
 
 @pytest.mark.parametrize(
-    'script, arguments',
+    'script, arguments, reason',
     [
-        ('dist_train.sh', []),
-        ('dist_train.sh', ['CONFIG']),
-        ('dist_train.sh', ['CONFIG', 'two']),
-        ('dist_train.sh', ['CONFIG', '-1']),
-        ('dist_train.sh', ['CONFIG', '--resume']),
-        ('dist_train.sh', ['no_such_config.py', '2']),
-        ('dist_test.sh', ['CONFIG', '2']),
-        ('dist_test.sh', ['CONFIG', 'some.pth', '']),
-        ('dist_test.sh', ['CONFIG', '2', 'some.pth']),
+        ('dist_train.sh', [], 'CONFIG is missing.'),
+        ('dist_train.sh', ['CONFIG'], 'GPUS is missing.'),
+        ('dist_train.sh', ['CONFIG', '--resume'], 'GPUS is missing.'),
+        ('dist_train.sh', ['CONFIG', 'two'], 'GPUS is no number: two'),
+        ('dist_train.sh', ['CONFIG', '-1'], 'GPUS is no number: -1'),
+        ('dist_train.sh', ['lost.py', '2'], 'There is no config lost.py'),
+        ('dist_test.sh', ['CONFIG'], 'CHECKPOINT is missing.'),
+        ('dist_test.sh', ['CONFIG', '2'], 'GPUS is missing.'),
+        ('dist_test.sh', ['CONFIG', 'a.pth', ''], 'GPUS is missing.'),
+        ('dist_test.sh', ['CONFIG', '2', 'a.pth'], 'GPUS is no number: a.pth'),
     ],
 )
-def test_bad_arguments_get_the_usage(config, script, arguments):
+def test_bad_arguments_get_usage_and_reason(config, script, arguments, reason):
     arguments = [config if a == 'CONFIG' else a for a in arguments]
     status, output = run(script, *arguments)
     assert status == 2
-    assert f'Usage: {script} CONFIG' in output
+    assert output.startswith(f'Usage: {script} CONFIG')
+    assert output.splitlines()[-1] == reason
 
 
 def test_train_on_gpus(config, fake_python):
@@ -113,7 +115,7 @@ def test_train_on_gpus(config, fake_python):
         *('-m', 'torch.distributed.run', '--nnodes=1', '--node_rank=0'),
         *('--master_addr=127.0.0.1', '--master_port=29500'),
         '--nproc_per_node=2',
-        *rank_command(python, '/my tools/train.py'),
+        *rank_command(python, TRAIN),
         *('--launcher', 'pytorch', str(config)),
         *('--work-dir', 'my runs', '--resume'),
     ]
@@ -135,7 +137,7 @@ def test_test_on_gpus_of_two_machines(config, fake_python):
         *('-m', 'torch.distributed.run', '--nnodes=2', '--node_rank=1'),
         *('--master_addr=10.0.0.5', '--master_port=29999'),
         '--nproc_per_node=1',
-        *rank_command(python, '/my tools/test.py'),
+        *rank_command(python, str(ROOT / 'tools/test.py')),
         *('--launcher', 'pytorch', str(config), 'my runs/best.pth'),
     ]
 
@@ -148,7 +150,7 @@ def test_without_cuda_processes_talk_by_gloo(config, fake_python):
     )
     assert status == 0
     assert command_of(output)[7:] == [
-        *rank_command(python, '/my tools/train.py'),
+        *rank_command(python, TRAIN),
         *('--cfg-options', 'env_cfg.dist_cfg.backend=gloo'),
         *('--launcher', 'pytorch', str(config)),
         *('--cfg-options', 'env_cfg.dist_cfg.backend=mpi'),
@@ -170,7 +172,7 @@ def test_no_gpu_is_a_plain_process(config, fake_python):
         'dist_train.sh', config, 0, '--amp', PYTHON=fake_python(gpus=4)
     )
     assert status == 0
-    assert command_of(output) == ['/my tools/train.py', str(config), '--amp']
+    assert command_of(output) == [TRAIN, str(config), '--amp']
     assert 'CUDA_VISIBLE_DEVICES=-1' in output
 
 
@@ -197,10 +199,10 @@ def test_environment_of_the_checkout_is_used(config, fake_python, tmp_path):
             **inactive,
         )
         assert status == 0
-        assert 'argument: /my tools/train.py' in output
+        assert f'argument: {tools}/train.py' in output
 
 
-def test_finds_stock_tools():
+def test_what_the_launcher_asks_for():
     script = ROOT / 'tools/lib/mmaction_tool.py'
     output = subprocess.run(
         [sys.executable, script, 'test.py'],
@@ -209,22 +211,30 @@ def test_finds_stock_tools():
         text=True,
         check=True,
     ).stdout
-    tool, gpus, threads = output.splitlines()
-    assert Path(tool).parents[2] == Path(mmaction.__file__).parent
+    gpus, threads = output.splitlines()
     assert int(gpus) == torch.cuda.device_count() and int(threads) >= 1
+
+
+def test_a_process_that_fails_says_why_at_the_end(config):
+    config.write_text("model = dict(type='NoSuchModel')\nraise OSError('why')")
+    status, output = run(
+        *('dist_train.sh', config, 2),
+        PYTHON=sys.executable,
+        PYTHONPATH=str(ROOT),
+        PORT=str(free_port()),
+    )
+    assert status != 0
+    assert output.split('Root Cause')[1].split()[-3:-1] == ['OSError:', 'why']
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='for CPU machines')
 def test_train_on_two_cpu_processes_then_test(config, tmp_path):
     work_dir = tmp_path / 'my runs'
     Config(toy_config(work_dir, max_epochs=2)).dump(str(config))
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
     environment = dict(
         PYTHON=sys.executable,
         PYTHONPATH=f'{ROOT}{os.pathsep}{TESTS}',
-        PORT=port,
+        PORT=str(free_port()),
     )
     status, output = run('dist_train.sh', config, 2, **environment)
     assert status == 0, output

@@ -82,3 +82,13 @@ def test_errors(results, tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(SystemExit, match='holds other files .thesis.tex'):
         run(a, '--out', out)
+
+
+def test_figures(results, tmp_path, capsys):
+    file, out = tmp_path / 'a.npz', tmp_path / 'my figures'
+    clip_metrics._save(str(file), results)
+    run(file, '--out', out, '--videos', 'videos/1', '2.avi')
+    assert capsys.readouterr().out.split('\n')[0] == f'{out}/votes.png'
+    assert {x.name for x in out.iterdir()} == {'votes.png', 'top_classes.png'}
+    with pytest.raises(SystemExit, match="no video '3'"):
+        run(file, '--out', out, '--videos', '3')

@@ -1,22 +1,16 @@
 """Pictures of votes: what they show, and what they refuse."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from vll_mmaction.evaluation import ClipResults, clip_metrics
+from vll_mmaction.evaluation import ClipResults
 from vll_mmaction.visualization import (
-    class_votes,
     draw_top_classes,
     draw_votes,
     find_video,
 )
-from vll_mmaction.visualization.vote_plots import TRUE_COLOUR
-
-TOOL = Path(__file__).parents[2] / 'tools/vote_figures.py'
+from vll_mmaction.visualization.vote_plots import TRUE_COLOUR, shorten
 
 
 def results(votes, labels, filenames, num_classes=8, names=()):
@@ -80,14 +74,12 @@ def test_find_video(clip_level):
         find_video(clip_level, 'ne')
 
 
-def test_class_votes(clip_level):
-    assert class_votes(clip_level, 0).tolist() == [2, 1, 0, 0, 0, 1, 0, 0]
-
-
 def test_votes(clip_level, video_level):
     models = {'clip': clip_level, 'video': video_level}
     figure = draw_votes(models, ['a/one', 'two.v2'])
     one_clip, one_video, two_clip, two_video = figure.axes
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ['clip', 'video'] * 2
     assert bars(one_clip) == [
         ('class 0', 2, False),
         ('class 1', 1, False),
@@ -132,29 +124,11 @@ def test_models_must_agree_on_the_label(clip_level):
         draw_votes({'a': clip_level, 'b': other}, ['a/one'])
 
 
-def run_tool(*words):
-    spec = importlib.util.spec_from_file_location('vote_figures', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    tool.main([str(word) for word in words])
-
-
-def test_tool(clip_level, video_level, tmp_path):
-    files = []
-    for name, model in (('clip', clip_level), ('video', video_level)):
-        files.append(tmp_path / f'{name}.npz')
-        clip_metrics._save(str(files[-1]), model)
-    names = tmp_path / 'names.txt'
-    names.write_text('\n'.join('abcdefgh') + '\n')
-    out = tmp_path / 'my figures'
-    words = [*files, '--out', out, '--videos']
-    run_tool(*words, 'a/one', 'b/one', '--classes', names)
-    for name in ('votes.png', 'top_classes.png'):
-        assert (out / name).stat().st_size > 10_000
-    with pytest.raises(SystemExit, match="'one' is the name of 2 videos"):
-        run_tool(*words, 'one')
-    names.write_text('a\n')
-    with pytest.raises(SystemExit, match='8 classes, but 1 names'):
-        run_tool(*words, 'a/one', '--classes', names)
-    with pytest.raises(SystemExit, match='a title of its own'):
-        run_tool(*words, 'a/one', '--titles', 'x', 'x')
+def test_names_that_cannot_be_shown(tmp_path):
+    assert shorten('a\x1b[31m\n\udcff ü') == 'a�[31m�� ü'
+    assert shorten('x' * 23) == 'x' * 21 + '…'
+    names = ['$\\frac$', '日本 \udcff']
+    some = results([[0, 1]], [1], ['v.avi'], num_classes=2, names=names)
+    figure = draw_votes({'$x_1': some}, ['v'])
+    figure.draw_without_rendering()  # `$` is no mathematics
+    assert bars(figure.axes[0])[0] == ('$\\frac$', 1, False)

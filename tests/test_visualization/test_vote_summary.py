@@ -37,26 +37,45 @@ def results():
 
 @pytest.fixture
 def votes(results):
-    return vote_summary.count_votes(results)
+    return vote_summary.VideoVotes(results)
 
 
-def test_votes_are_those_of_the_metric(results, votes):
-    figures = consistency_figures(results)
-    right = votes.winners == results.labels
-    assert right.mean() == figures['video_acc_vote']
-    assert votes.agreement.mean() == pytest.approx(figures['agreement'])
-    right = votes.means.argmax(axis=1) == results.labels
-    assert right.mean() == figures['video_acc_mean']
-    sizes = np.diff(results.video_offsets)
-    clips = (votes.clip_right * sizes).sum() / sizes.sum()
-    assert clips == pytest.approx(figures['clip_acc'])
-    assert 0.2 < figures['video_acc_vote'] < 1  # or it would show nothing
+def test_figures_are_those_of_the_metric(results, votes):
+    metric = consistency_figures(results)
+    names = 'video_acc_vote', 'video_acc_mean', 'clip_acc', 'agreement'
+    expected = [metric[x] for x in (*names, 'pairwise_distance')]
+    found = vote_summary.figures(votes.parts())
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert 0.2 < found[0] < 1  # or it would show nothing
+
+
+def test_change_interval(votes):
+    a, b = votes.parts(), votes.parts()
+    assert not vote_summary.change_interval(a, b).any()
+    # 60 videos, of which 12 more are right with B and 3 with A.
+    a[:, 0, 0] = np.repeat([0, 1, 1], [12, 3, 45])
+    b[:, 0, 0] = np.repeat([1, 0, 1], [12, 3, 45])
+    low, high = vote_summary.change_interval(a, b)
+    # The normal approximation of a mean of paired differences.
+    difference = b[:, 0, 0] - a[:, 0, 0]
+    half = 1.96 * difference.std() / 60**0.5
+    expected = [difference.mean() - half, difference.mean() + half]
+    np.testing.assert_allclose([low[0], high[0]], expected, atol=0.02)
+    again = vote_summary.change_interval(a, b)
+    np.testing.assert_array_equal([low, high], again)
+    # Clips: a video with more of them counts more.
+    a[:, 2] = [[1, 4]] * 60
+    b[:, 2] = [[0, 4]] * 30 + [[4, 4]] * 30
+    low, high = vote_summary.change_interval(a, b)
+    assert low[2] < 0.25 < high[2]
 
 
 def test_class_table(results, votes):
-    table = vote_summary.class_table(results, votes)
-    assert list(table) == [0, 1, 2, 3]
-    for label, row in table.items():
+    table = vote_summary.class_table(votes)
+    assert table['videos'].tolist()[4] == 0
+    assert np.isnan(table['accuracy'][4])
+    for label in range(4):
+        row = {name: column[label] for name, column in table.items()}
         own = np.flatnonzero(results.labels == label)
         clips = np.concatenate(
             [
@@ -65,14 +84,15 @@ def test_class_table(results, votes):
             ]
         )
         assert row['videos'] == len(own)
-        assert row['vote'] == (votes.winners[own] == label).mean()
+        assert row['accuracy'] == (votes.winners[own] == label).mean()
         right = results.clip_scores[clips].argmax(axis=1) == label
-        assert row['clip'] == pytest.approx(right.mean())
-        assert row['agreement'] == votes.agreement[own].mean()
+        assert row['clip_accuracy'] == pytest.approx(right.mean())
+        agreement = votes.agreement[own].mean()
+        assert row['agreement'] == pytest.approx(agreement)
 
 
 def test_confusion(results, votes):
-    matrix = vote_summary.confusion(results, votes)
+    matrix = vote_summary.confusion(votes)
     assert matrix.sum() == 60
     for label, winner in zip(results.labels, votes.winners):
         matrix[label, winner] -= 1
@@ -88,26 +108,13 @@ def test_top_confusions():
     assert vote_summary.top_confusions([np.eye(3, dtype=int)]) == []
 
 
-@pytest.mark.parametrize(
-    'sizes',
-    [[1], [4, 4, 4], [1, 9], list(range(1, 100)), [1] * 50 + [2, 30, 31]],
-)
-def test_length_groups_hold_every_video_once(sizes):
-    groups = vote_summary.length_groups(np.array(sizes))
-    assert 1 <= len(groups) <= vote_summary.NUM_LENGTHS
-    for size in sizes:
-        assert sum(first <= size <= last for first, last in groups) == 1
-    assert all(
-        any(first <= size <= last for size in sizes) for first, last in groups
-    )
-
-
 def test_accuracy_by_voters(results, votes):
-    accuracy = vote_summary.accuracy_by_voters(results)
+    accuracy = vote_summary.accuracy_by_voters(votes)
     longest = np.diff(results.video_offsets).max()
-    assert list(accuracy) == [1, 2, 3, 4, 6, 8, longest]
+    assert longest == 11
+    assert list(accuracy) == [1, 2, 4, 8, 16]
     # All clips: the vote. One clip: the middle one.
-    assert accuracy[longest] == (votes.winners == results.labels).mean()
+    assert accuracy[16] == (votes.winners == results.labels).mean()
     starts, ends = results.video_offsets[:-1], results.video_offsets[1:]
     middle = results.clip_scores[(starts + ends) // 2].argmax(axis=1)
     assert accuracy[1] == (middle == results.labels).mean()
@@ -119,12 +126,3 @@ def test_accuracy_by_voters(results, votes):
             scores = scores[[m // 4, 3 * m // 4]]
         right += vote_scores(scores).argmax() == label
     assert accuracy[2] == right / 60
-
-
-def test_calibration():
-    means = np.array([[0.62, 0.38], [0.66, 0.34], [0.05, 0.95], [1.0, 0.0]])
-    bins, error = vote_summary.calibration(np.array([0, 1, 1, 0]), means)
-    assert [x['videos'] for x in bins] == [2, 2]
-    assert [x['accuracy'] for x in bins] == [0.5, 1]
-    assert [x['confidence'] for x in bins] == pytest.approx([0.64, 0.975])
-    assert error == pytest.approx((2 * 0.14 + 2 * 0.025) / 4)

@@ -1,5 +1,6 @@
 """What is shown of one video's votes over time."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -11,7 +12,6 @@ from vll_mmaction.visualization.vote_timeline import (
     VideoVote,
     VoteFrames,
     draw_timeline,
-    printable,
     time_text,
 )
 
@@ -47,7 +47,7 @@ def test_the_best_classes_come_first():
     assert vote.choice.tolist() == [0, 0, 0, 1, 1, 2, 3, 4, 5, 5]
     assert vote.names[0] == 'class 7'
     assert str(vote) == 'class 7: 3 of 10 clips'
-    assert vote.clip_name(8) == 'class 4'  # not among the best
+    assert 'class 4 0.65' in vote.describe(8)  # not among the best
     assert str(vote_of([1])) == 'class 1: 1 of 1 clip'
 
 
@@ -93,10 +93,33 @@ def test_a_clip_is_a_bar_of_its_class_colour():
         assert found[COLOURS[place]] == pytest.approx(0.65)
     assert heights(time, 3.3)[OTHER_COLOUR] == pytest.approx(0.65)
     assert time.get_xlim() == (0, 4)
-    votes = figure.axes[2]
-    labels = [x.get_text() for x in votes.get_yticklabels()]
-    assert labels == ['$\\frac$', 'b', 'c', 'd', 'e']
-    assert [x.get_text() for x in votes.texts][:2] == ['3 (33%)', '2 (22%)']
+    legend = [x.get_text() for x in figure.legends[0].get_texts()]
+    assert legend[0] == '$\\frac$: 3 (33%), 0.25'
+    assert len(legend) == 5
+
+
+@pytest.mark.parametrize(
+    'frames, ticks',
+    [
+        (30, ['0.0 s', '0.5 s', '1.0 s']),
+        (900, ['0.0 s', '10.0 s', '20.0 s']),
+        (9000, ['0.0 s', '2:00', '4:00']),
+        (900_000, ['0.0 s', '3:00:00', '6:00:00']),
+    ],
+)
+def test_ticks_are_round_times(frames, ticks):
+    vote = vote_of([0, 1], total=frames)
+    figure = draw_timeline(vote, np.zeros((3, 6, 8, 3), np.uint8))
+    figure.draw_without_rendering()
+    axis = figure.axes[1]
+    low, high = axis.get_xlim()
+    texts = [
+        x.get_text()
+        for x in axis.get_xticklabels()
+        if low <= x.get_position()[0] <= high
+    ]
+    assert texts[:3] == ticks
+    assert len(texts) <= 11
 
 
 @pytest.mark.parametrize(
@@ -125,7 +148,7 @@ def colours_in(image):
     pixels, counts = np.unique(
         image.reshape(-1, 3)[:, ::-1], axis=0, return_counts=True
     )
-    return {to_hex(x / 255) for x in pixels[counts > 30]}
+    return {mpl.colors.to_hex(x / 255) for x in pixels[counts > 30]}
 
 
 def test_what_stands_below_a_frame():
@@ -137,11 +160,14 @@ def test_what_stands_below_a_frame():
     moved = (panels[0] != panels[1]).any(axis=(0, 2)).nonzero()[0]
     assert moved.max() < 40
     assert (panels[0] != panels[2]).any(axis=(0, 2)).sum() > 200
-    assert set(COLOURS) <= colours_in(panels[0])
-    # The tail is in no clip: no bars, but the votes over time.
-    assert set(COLOURS[3:]).isdisjoint(colours_in(panels[3]))
-    assert set(COLOURS[:3]) <= colours_in(panels[3])
-
-
-def test_printable():
-    assert printable('a\x1b[31m\n\udcff ü') == 'a�[31m�� ü'
+    # The classes and the votes over time, whatever clip it is.
+    for panel in panels:
+        assert set(COLOURS) <= colours_in(panel[60:])
+    # The text has the colour of the clip's class; the tail is in no clip.
+    assert COLOURS[0] in colours_in(panels[0][:30])
+    assert COLOURS[2] in colours_in(panels[2][:30])
+    assert OTHER_COLOUR in colours_in(panels[3][:30])
+    assert (
+        vote.describe(vote.clip_of(20)) == 'clip 6 of 6, 2.0 s: class 2 0.65'
+    )
+    assert vote.describe(None) == 'no clip'

@@ -111,6 +111,7 @@ def registered(registry: Registry) -> list:
         for kind in registry.module_dict.values()
         if inspect.isclass(kind)
         and kind.__module__.startswith('vll_mmaction')
+        and kind.__doc__  # compat.py's stand-ins have none
         and not issubclass(kind, VideoLevelHeadMixin)
     }
     return [kinds[name] for name in sorted(kinds)]

@@ -7,6 +7,20 @@ die() {
     exit 2
 }
 
+# The usage of the script, which has set it, and at last what is wrong.
+refuse() {
+    die "$usage" '' "$1"
+}
+
+check_config() {
+    [[ -f $1 ]] || refuse "There is no config $1"
+}
+
+check_processes() {
+    [[ -n $1 && $1 != --* ]] || refuse 'GPUS is missing.'
+    [[ $1 =~ ^(0|[1-9][0-9]*)$ ]] || refuse "GPUS is no number: $1"
+}
+
 # The user's PYTHON, else the active environment, else this checkout's .venv.
 choose_python() {
     local conda=${CONDA_DEFAULT_ENV:-base} venv=$lib/../../.venv/bin/python
@@ -25,7 +39,8 @@ launch() {
     shift 2
     python=$(choose_python)
     found=$("$python" "$lib/mmaction_tool.py" "$script") || exit 2
-    { read -r tool && read -r gpus && read -r threads; } <<< "$found"
+    { read -r gpus && read -r threads; } <<< "$found"
+    tool=${lib%/lib}/$script
 
     if ((processes == 0)); then
         set -x

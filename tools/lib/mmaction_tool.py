@@ -1,12 +1,17 @@
-"""Finds a script of MMAction2's tools, for launch.sh.
+"""Finds and starts a script of MMAction2's tools, for launch.sh and mim.
 
-Prints the script's path, the number of CUDA devices and the number of CPU
-threads that PyTorch would use, each on a line.
+As a program it sees whether the script is there, and prints the number of CUDA
+devices and the number of CPU threads that PyTorch would use, each on a line.
 """
 
 import importlib.util
 import os
+import runpy
 import sys
+import warnings
+
+# The first lines of every log, which nobody who trains can do anything about.
+NOISE = ('pkg_resources is deprecated', 'Fail to import ``MultiScaleDeform')
 
 
 def package_folder(name: str, command: str) -> str:
@@ -27,13 +32,26 @@ def find_tool(script: str) -> str:
     sys.exit(f'{script} is not among the tools of MMAction2 in {package}')
 
 
+def run_tool(script: str) -> None:
+    """Run a script as its own main program, with this one's arguments.
+
+    One of several processes that fails hands its error to the launcher, which
+    prints it at the very end.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import record
+
+    for message in NOISE:
+        warnings.filterwarnings('ignore', message)
+    record(runpy.run_path)(find_tool(script), run_name='__main__')
+
+
 def main() -> None:
     """Print what launch.sh wants to know."""
-    tool = find_tool(sys.argv[1])
+    find_tool(sys.argv[1])
     package_folder('vll_mmaction', 'pip install -e . in its folder')
     import torch
 
-    print(tool, torch.cuda.device_count(), torch.get_num_threads(), sep='\n')
+    print(torch.cuda.device_count(), torch.get_num_threads(), sep='\n')
 
 
 if __name__ == '__main__':

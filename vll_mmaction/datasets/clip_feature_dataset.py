@@ -175,9 +175,11 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
             good = np.isfinite(self.store.features[part]).all(axis=(1, 2))
             if not good.all():
                 row = part[~good][0]
-                video = int(np.flatnonzero(self._first_rows <= row)[
-                    self._first_rows[self._first_rows <= row].argmax()
-                ])
+                video = int(
+                    np.flatnonzero(self._first_rows <= row)[
+                        self._first_rows[self._first_rows <= row].argmax()
+                    ]
+                )
                 raise ValueError(
                     f'{self.store.path}/features.npy holds numbers that are '
                     f'not finite: {self._names[video]}, clip '

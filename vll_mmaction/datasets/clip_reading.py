@@ -139,8 +139,8 @@ class ClipReader:
                 raise ValueError(f'{where}: {transform} gave None')
         if not isinstance(results.get('inputs'), torch.Tensor):
             raise ValueError(
-                'The pipeline of a dataset of clips must end with '
-                "dict(type='PackActionInputs')."
+                'The pipeline of a VideoClipDataset or RawframeClipDataset '
+                "must end with dict(type='PackActionInputs')."
             )
         shape = results['inputs'].shape
         if self._input_shape is None:

@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 from mmaction.datasets import BaseActionDataset
 from mmaction.datasets import transforms as stock
+from mmaction.evaluation import AccMetric
 from mmaction.models import ActionDataPreprocessor, Recognizer2D, Recognizer3D
 from mmaction.models.heads import BaseHead
 from mmengine.evaluator import BaseMetric
@@ -275,17 +276,17 @@ def _check_format(model: nn.Module, inputs: Tensor) -> None:
 
 
 def check_labels(model: nn.Module, dataset: Any) -> None:
-    """See that the head has a class for each label.
+    """See that the head has a class for each label, and names are enough.
 
     Args:
         model (nn.Module): The recognizer.
-        dataset (Dataset): Of the training or the validation.
+        dataset (Dataset): Of the training, the validation or the test.
     """
     head = _head(model)
     if head is None:
         return
-    for part in _parts(dataset):
-        labels = _labels(part)
+    for part in dataset_parts(dataset):
+        labels = labels_of(part)
         if labels is None or not len(labels):
             continue
         largest = int(labels.max())
@@ -296,48 +297,92 @@ def check_labels(model: nn.Module, dataset: Any) -> None:
                 f'to at least {largest + 1}, or use the annotation file of '
                 'that many classes.'
             )
+        names = getattr(part, 'metainfo', {}).get('classes')
+        if names and largest >= len(names):
+            raise ValueError(
+                f"metainfo['classes'] names {len(names)} classes, but "
+                f'{part.ann_file} has the label {largest}. Name at least '
+                f'{largest + 1}, or leave the names out.'
+            )
 
 
-def _labels(part: Any) -> Optional[np.ndarray]:
+def labels_of(part: Any) -> Optional[np.ndarray]:
+    """Labels of a dataset's videos.
+
+    Args:
+        part (Dataset): One of :func:`dataset_parts`.
+
+    Returns:
+        np.ndarray | None: (num_videos,) int64; None if it is another kind of
+        dataset, or a video has several labels, or none.
+    """
     if isinstance(part, ClipDatasetMixin):
         return part.labels
     if not isinstance(part, BaseActionDataset) or part.multi_class:
         return None
-    infos = (part.get_data_info(index) for index in range(len(part)))
-    labels = [info.get('label') for info in infos]
+    labels = [info.get('label') for info in video_infos(part)]
     if all(isinstance(label, (int, np.integer)) for label in labels):
-        return np.array(labels)
+        return np.array(labels, dtype=np.int64)
     return None
 
 
-def check_validation(
-    model: nn.Module, loader: DataLoader, metrics: Sequence[BaseMetric]
-) -> None:
-    """See that a validation, epochs later, will be of whole videos.
+def video_infos(part: Any) -> Iterator[dict]:
+    """What a dataset knows of each video.
 
     Args:
+        part (Dataset): One of :func:`dataset_parts`.
+
+    Yields:
+        dict: ``filename`` or ``frame_dir``, ``label`` and so on. Nothing if
+        it is another kind of dataset.
+    """
+    if isinstance(part, ClipDatasetMixin):
+        yield from map(part._video_info, range(len(part.clip_counts)))
+    elif isinstance(part, BaseActionDataset):
+        yield from map(part.get_data_info, range(len(part)))
+
+
+def check_evaluation(
+    stage: str,
+    model: nn.Module,
+    loader: DataLoader,
+    metrics: Sequence[BaseMetric],
+) -> None:
+    """See that a test, or a validation epochs later, can be evaluated.
+
+    Args:
+        stage (str): ``'val'`` or ``'test'``, as it begins the config's keys.
         model (nn.Module): The recognizer.
-        loader (DataLoader): Of the validation.
-        metrics (Sequence[BaseMetric]): Of the validation.
+        loader (DataLoader): Of that stage.
+        metrics (Sequence[BaseMetric]): Of that stage.
     """
     head = _head(model)
+    accuracy = any(isinstance(metric, AccMetric) for metric in metrics)
+    if accuracy and head and head.average_clips is None:
+        raise ValueError(
+            'model.cls_head.average_clips=None keeps the scores of each clip, '
+            f'but AccMetric in {stage}_evaluator needs one prediction a '
+            "video. Use average_clips='vote' or 'prob', or leave the metric "
+            'out.'
+        )
     consistency = any(isinstance(m, ClipConsistencyMetric) for m in metrics)
     if consistency and head and not isinstance(head, VideoLevelHeadMixin):
         name = type(head).__name__
         raise ValueError(
-            'val_evaluator has ClipConsistencyMetric, but '
+            f'{stage}_evaluator has ClipConsistencyMetric, but '
             f"model.cls_head.type='{name}' sets no clip_scores. Use "
             f"type='VideoLevel{name}', or leave the metric out."
         )
-    for part in _parts(loader.dataset):
+    for part in dataset_parts(loader.dataset):
         whole = isinstance(part, ClipFeatureDataset) and part.test_mode
         if consistency and isinstance(part, ClipDatasetMixin) and not whole:
             raise ValueError(
-                'val_dataloader.dataset.type='
+                f'{stage}_dataloader.dataset.type='
                 f"'{type(part).__name__}' gives clips one by one, but "
-                'ClipConsistencyMetric in val_evaluator needs all clips of a '
-                "video in one sample. Use type='VideoDataset' (of frames: "
-                "'RawframeDataset') with SampleVideoClips in its pipeline."
+                f'ClipConsistencyMetric in {stage}_evaluator needs all clips '
+                "of a video in one sample. Use type='VideoDataset' (of "
+                "frames: 'RawframeDataset') with SampleVideoClips in its "
+                'pipeline.'
             )
         size = getattr(loader.batch_sampler, 'batch_size', 1)
         ragged = any(
@@ -348,7 +393,7 @@ def check_validation(
         clips = isinstance(part, ClipDatasetMixin) and not whole
         if (whole or ragged) and size != 1 and not clips:
             raise ValueError(
-                f'val_dataloader.batch_size={size}, but videos differ in '
+                f'{stage}_dataloader.batch_size={size}, but videos differ in '
                 'their number of clips: write batch_size=1.'
             )
 
@@ -363,7 +408,7 @@ def check_features(model: nn.Module, dataset: Any) -> None:
         dataset (Dataset): Of training, validation or test.
     """
     backbone = getattr(model, 'backbone', None)
-    for part in _parts(dataset):
+    for part in dataset_parts(dataset):
         features = isinstance(part, ClipFeatureDataset)
         if features != isinstance(backbone, FeatureBackbone):
             raise ValueError(
@@ -439,12 +484,12 @@ def _pipeline(dataset: Any) -> Any:
 
 def _clip_datasets(dataset: Any) -> Iterator[ClipDatasetMixin]:
     """The clip datasets inside wrappers."""
-    for part in _parts(dataset):
+    for part in dataset_parts(dataset):
         if isinstance(part, ClipDatasetMixin):
             yield part
 
 
-def _parts(dataset: Any) -> Iterator[Any]:
+def dataset_parts(dataset: Any) -> Iterator[Any]:
     """The datasets inside wrappers."""
     # _SlicedDataset (which forwards all that it lacks), RepeatDataset,
     # ConcatDataset
@@ -454,4 +499,4 @@ def _parts(dataset: Any) -> Iterator[Any]:
     if not inner:
         yield dataset
     for part in inner:
-        yield from _parts(part)
+        yield from dataset_parts(part)

@@ -1,17 +1,22 @@
 """Says what a config may hold where MMEngine says only that it failed.
 
 MMEngine's messages about an unknown ``type`` or argument name neither the
-names that are allowed nor, for an argument, its value. They are added here;
-nothing else about building changes.
+names that are allowed nor, for an argument, its value; that a checkpoint can't
+be fetched is said without its address. They are added here; nothing else about
+building and loading changes.
 """
 
 import difflib
 import functools
+import importlib
 import inspect
+import os.path as osp
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
+import torch
 from mmengine.registry import Registry
 
 from ..version import __version__
@@ -19,9 +24,43 @@ from ..version import __version__
 # A registry with more names than that is answered with the similar ones.
 MAX_NAMES = 12
 
+# In mmengine.runner a function has that name.
+mmengine_checkpoint = importlib.import_module('mmengine.runner.checkpoint')
+
 
 def explain() -> None:
-    """Let errors of ``Registry.build`` say what is allowed. Idempotent."""
+    """Let errors of MMEngine say what is allowed, or to be done. Idempotent.
+
+    Those of building by a registry, and of fetching a checkpoint.
+    """
+    _explain_build()
+    _explain_download()
+
+
+def _explain_download() -> None:
+    original = mmengine_checkpoint.load_url
+    if hasattr(original, '_wrapped_by_vll_mmaction'):
+        return
+
+    @functools.wraps(original)
+    def load_url(url: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(url, *args, **kwargs)
+        except OSError as error:
+            name = osp.basename(urlsplit(url).path)
+            folder = osp.join(torch.hub.get_dir(), 'checkpoints')
+            raise ConnectionError(
+                f'{url} could not be fetched ({error}). Fetch it where there '
+                f'is a connection and put it at {osp.join(folder, name)}, or '
+                'write its path in place of the address, which load_from or '
+                'the like in the config gives.'
+            ) from error
+
+    load_url._wrapped_by_vll_mmaction = True
+    mmengine_checkpoint.load_url = load_url
+
+
+def _explain_build() -> None:
     original = Registry.build
     if hasattr(original, '_wrapped_by_vll_mmaction'):
         return

@@ -369,8 +369,13 @@ def _to_clip_results(results: list[dict], classes: Sequence) -> ClipResults:
     def integers(name: str) -> np.ndarray:
         return np.array([x[name] for x in results], dtype=np.int64)
 
+    scores = np.concatenate([x['scores'] for x in results])
+    names = [str(name) for name in classes][: scores.shape[1]]
+    if names:
+        # A class without a name goes by its number.
+        names += map(str, range(len(names), scores.shape[1]))
     return ClipResults(
-        clip_scores=np.concatenate([x['scores'] for x in results]),
+        clip_scores=scores,
         video_offsets=offsets(len(x['scores']) for x in results),
         labels=integers('label'),
         filenames=np.array([x['filename'] for x in results], dtype=np.str_),
@@ -378,7 +383,7 @@ def _to_clip_results(results: list[dict], classes: Sequence) -> ClipResults:
         frame_offsets=offsets(len(x['frame_inds']) for x in results),
         total_frames=integers('total_frames'),
         views_per_clip=integers('views'),
-        class_names=np.array([str(x) for x in classes], dtype=np.str_),
+        class_names=np.array(names, dtype=np.str_),
         config_name=np.array(_config_name(), dtype=np.str_),
         clip_weights=np.concatenate(
             [x['weights'] for x in results], dtype=np.float32

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def load_models(
     """
     loaded = [load_clip_results(str(x)) for x in files]
     if class_file is not None:
-        names = _class_names(class_file)
+        names = read_class_names(class_file)
         for results, file in zip(loaded, files):
             num_classes = results.clip_scores.shape[1]
             if len(names) != num_classes:
@@ -55,12 +55,31 @@ def load_models(
     return dict(zip(titles, loaded))
 
 
-def _class_names(file: str) -> list[str]:
+def read_class_names(file: Union[str, Path]) -> list[str]:
+    """Class names from a file, line k for label k.
+
+    Args:
+        file (str | Path): Text file.
+
+    Returns:
+        list[str]: The names.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no text, or a line is empty.
+    """
     try:
         lines = Path(file).read_text(encoding='utf-8').splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f'{file} is no text file in UTF-8') from error
-    return [line for line in lines if line]
+        raise ValueError(
+            f'{file} is no text in UTF-8 with a class name a line: {error}'
+        ) from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise ValueError(f'{file}, line {number} is empty')
+    return [line.strip() for line in lines]
 
 
 def _check(results: ClipResults, file: str) -> None:
@@ -92,43 +111,48 @@ def _check(results: ClipResults, file: str) -> None:
 
 
 def match_videos(models: dict[str, ClipResults]) -> dict[str, ClipResults]:
-    """Bring the videos of all models into the order of the first.
+    """See that all models were tested on the same videos.
 
-    The models may have been tested on other clips of the same videos.
+    Their clips may differ, and names of classes may be known to some only.
 
     Args:
         models (dict[str, ClipResults]): Results by title.
 
     Returns:
-        dict[str, ClipResults]: The same, video k of each the same video.
+        dict[str, ClipResults]: The same, all with names of classes if any
+        of them has some.
 
     Raises:
         ValueError: Videos, labels or classes differ; names the first.
     """
-    (first_title, first), *others = models.items()
-    matched = {first_title: first}
-    for title, results in others:
+    first_title, *others = models
+    first = models[first_title]
+    for title in others:
         both = f'{first_title!r} and {title!r}'
-        _check_classes(first, results, both)
-        order = _order(first, results, both)
-        results = _take(results, order)
-        differ = np.flatnonzero(results.labels != first.labels)
-        if len(differ):
-            video = differ[0]
-            raise ValueError(
-                f'{both} were tested with other labels: '
-                f'{str(first.filenames[video])!r} (video {video}) has label '
-                f'{first.labels[video]} in the one and '
-                f'{results.labels[video]} in the other; {len(differ)} videos '
-                'differ'
-            )
-        matched[title] = results
-    # One of them may have been tested without names of classes.
-    named = [x.class_names for x in matched.values() if len(x.class_names)]
-    for title, results in matched.items():
-        if named and not len(results.class_names):
-            matched[title] = replace(results, class_names=named[0])
-    return matched
+        _check_classes(first, models[title], both)
+        _check_equal('filenames', first, models[title], both)
+        _check_equal('labels', first, models[title], both)
+    named = [x.class_names for x in models.values() if len(x.class_names)]
+    names = named[0] if named else first.class_names
+    return {k: replace(x, class_names=names) for k, x in models.items()}
+
+
+def _check_equal(
+    what: str, first: ClipResults, other: ClipResults, both: str
+) -> None:
+    ours, theirs = getattr(first, what), getattr(other, what)
+    if len(ours) != len(theirs):
+        raise ValueError(
+            f'{both} were tested on {len(ours)} and {len(theirs)} videos'
+        )
+    differ = np.flatnonzero(ours != theirs)
+    if len(differ):
+        k = differ[0]
+        raise ValueError(
+            f'{both} were tested with other {what}, or in another order: '
+            f'video {k} ({str(first.filenames[k])!r}) has {ours[k]} in the '
+            f'one and {theirs[k]} in the other; {len(differ)} differ'
+        )
 
 
 def _check_classes(first: ClipResults, other: ClipResults, both: str) -> None:
@@ -138,69 +162,10 @@ def _check_classes(first: ClipResults, other: ClipResults, both: str) -> None:
             f'{both} have {counts[0]} and {counts[1]} classes: compare models '
             'of one data set'
         )
-    if not len(first.class_names) or not len(other.class_names):
-        return
-    differ = np.flatnonzero(first.class_names != other.class_names)
-    if len(differ):
-        k = differ[0]
-        raise ValueError(
-            f'{both} have other class names: class {k} is '
-            f'{str(first.class_names[k])!r} in the one and '
-            f'{str(other.class_names[k])!r} in the other'
-        )
-
-
-def _order(first: ClipResults, other: ClipResults, both: str) -> np.ndarray:
-    """Where each video of ``first`` is in ``other``, (V,) int64."""
-    if np.array_equal(first.filenames, other.filenames):
-        return np.arange(len(first))
-    ours, theirs = first.filenames.tolist(), other.filenames.tolist()
-    places = {name: k for k, name in enumerate(theirs)}
-    only_ours = [x for x in ours if x not in places]
-    only_theirs = set(theirs).difference(ours)
-    if only_ours or only_theirs:
-        some = only_ours[:1] + sorted(only_theirs)[:1]
-        raise ValueError(
-            f'{both} were tested on other videos: {len(only_ours)} are only '
-            f'in the one, {len(only_theirs)} only in the other, among them '
-            f'{" and ".join(map(repr, some))}'
-        )
-    if len(ours) != len(places) or len(theirs) != len(places):
-        raise ValueError(
-            f'{both} list their videos in another order, and some have one '
-            'name: they cannot be matched'
-        )
-    return np.array([places[name] for name in ours])
-
-
-def _take(results: ClipResults, order: np.ndarray) -> ClipResults:
-    """The videos in another order."""
-    if np.array_equal(order, np.arange(len(results))):
-        return results
-
-    def gather(
-        values: np.ndarray, offsets: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        lengths = np.diff(offsets)[order]
-        parts = np.split(values, offsets[1:-1])
-        return np.concatenate([parts[k] for k in order]), np.cumsum(
-            [0, *lengths]
-        )
-
-    scores, video_offsets = gather(results.clip_scores, results.video_offsets)
-    frames, frame_offsets = gather(results.frame_inds, results.frame_offsets)
-    weights = results.clip_weights
-    if weights.size:
-        weights, _ = gather(weights, results.video_offsets)
-    return replace(
-        results,
-        clip_scores=scores,
-        video_offsets=video_offsets,
-        frame_inds=frames,
-        frame_offsets=frame_offsets,
-        labels=results.labels[order],
-        filenames=results.filenames[order],
-        total_frames=results.total_frames[order],
-        views_per_clip=results.views_per_clip[order],
-        clip_weights=weights,
-    )
+    # Names may be known to one of them only.
+    for k, (a, b) in enumerate(zip(first.class_names, other.class_names)):
+        if a != b:
+            raise ValueError(
+                f'{both} have other class names: class {k} is {str(a)!r} in '
+                f'the one and {str(b)!r} in the other'
+            )

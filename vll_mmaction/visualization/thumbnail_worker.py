@@ -4,11 +4,12 @@ Run as a script of its own, not imported: a decoder that crashes or hangs on a
 bad file then takes this process with it and nothing else, and starting it
 needs neither torch nor MMAction2.
 
-Reads a JSON line ``{"video", "frames", "columns", "out"}`` from standard
-input, answers each with ``{"reason": ""}``, or with the reason why there is no
-strip.
+Reads a JSON line ``[video, frames, out]`` from standard input, answers each
+with a JSON string: ``""``, or the reason why there is no strip. A video that
+takes longer than the argument says, in seconds, ends the process.
 """
 
+import faulthandler
 import json
 import os
 import re
@@ -18,11 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
-import cv2
 import numpy as np
+from PIL import Image, ImageOps
 
-HEIGHT = 96
-WIDEST = 3 * HEIGHT
+TILE = 128, 96
+COLUMNS = 20
+"""Size and number of the frames in a row; vote_report.js knows them, too."""
 QUALITY = 80
 IMAGES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
 
@@ -33,9 +35,14 @@ def _load_read_frames() -> Callable:
     return runpy.run_path(str(path))['read_frames']
 
 
-def _read_images(
-    folder: str, wanted: list
-) -> Iterator[tuple[int, np.ndarray]]:
+def _read_video(
+    path: str, wanted: list, read_frames: Callable
+) -> Iterator[Image.Image]:
+    for _, frame in read_frames(path, np.array(wanted)):
+        yield Image.fromarray(frame[:, :, ::-1])
+
+
+def _read_images(folder: str, wanted: list) -> Iterator[Image.Image]:
     """Frames kept as images, by the number that ends their names."""
     images: dict[int, str] = {}
     for name in sorted(os.listdir(folder)):
@@ -46,84 +53,56 @@ def _read_images(
     for number in wanted:
         if number not in images:
             raise ValueError(f'it has no image of frame {number}')
-        data = np.fromfile(os.path.join(folder, images[number]), np.uint8)
-        frame = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        if frame is None:
-            raise ValueError(f'{images[number]} is no image')
-        yield number, frame
+        with Image.open(os.path.join(folder, images[number])) as image:
+            yield image.convert('RGB')
 
 
-def make_strip(
-    video: str, frames: list, columns: int, read_frames: Callable
-) -> bytes:
-    """One picture of some frames, row by row.
+def write_strip(
+    video: str, frames: list, out: str, read_frames: Callable
+) -> None:
+    """Write one picture of some frames, row by row.
 
     Args:
         video (str): Video file, or folder of images.
         frames (list[int]): Frame numbers, ascending, each once.
-        columns (int): Frames in a row.
+        out (str): JPEG file to write.
         read_frames (Callable): Reads the frames of a video file.
 
-    Returns:
-        bytes: A JPEG file.
-
     Raises:
-        ValueError: The video cannot be read or lacks one of the frames.
+        Exception: The video cannot be read or lacks one of the frames.
     """
+    columns, rows = min(COLUMNS, len(frames)), -(-len(frames) // COLUMNS)
+    strip = Image.new('RGB', (columns * TILE[0], rows * TILE[1]))
     if os.path.isdir(video):
         source = _read_images(video, frames)
     else:
-        source = read_frames(video, np.array(frames))
-    strip = np.empty(0, np.uint8)
-    for place, (_, frame) in enumerate(source):
-        if not strip.size:
-            height, width = frame.shape[:2]
-            width = min(WIDEST, max(1, round(HEIGHT * width / height)))
-            columns = min(columns, len(frames))
-            rows = -(-len(frames) // columns)
-            strip = np.zeros((rows, HEIGHT, columns, width, 3), np.uint8)
-        row, column = divmod(place, columns)
-        strip[row, :, column] = cv2.resize(
-            frame, (width, HEIGHT), interpolation=cv2.INTER_AREA
-        )
-    strip = strip.reshape(rows * HEIGHT, columns * width, 3)
-    good, data = cv2.imencode(
-        '.jpg', strip, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    )
-    if not good:
-        raise ValueError(f'{len(frames)} frames are too many for a picture')
-    return data.tobytes()
-
-
-def _answer(job: dict, read_frames: Callable) -> str:
-    """Write the strip of a job; why there is none, or ''."""
-    try:
-        data = make_strip(
-            job['video'], job['frames'], job['columns'], read_frames
-        )
-    except (ValueError, cv2.error) as error:
-        return str(error).strip().splitlines()[0][:200]
+        source = _read_video(video, frames, read_frames)
+    for place, frame in enumerate(source):
+        row, column = divmod(place, COLUMNS)
+        at = column * TILE[0], row * TILE[1]
+        strip.paste(ImageOps.pad(frame, TILE), at)
     # Renamed when complete: a strip that is there is a whole one.
-    temporary = f'{job["out"]}.tmp'
-    with open(temporary, 'wb') as file:
-        file.write(data)
-    os.replace(temporary, job['out'])
-    return ''
+    strip.save(f'{out}.tmp', 'JPEG', quality=QUALITY)
+    os.replace(f'{out}.tmp', out)
 
 
 def main() -> None:
     """Answer jobs until standard input ends."""
-    cv2.setNumThreads(1)  # there is a process a core
+    seconds = float(sys.argv[1])
     read_frames = _load_read_frames()
     # Decoders write to the standard output, too; keep a clean one for answers.
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
     for line in sys.stdin:
+        faulthandler.dump_traceback_later(seconds, exit=True)
         try:
-            reason = _answer(json.loads(line), read_frames)
-        except OSError as error:
-            reason = str(error)
-        print(json.dumps(dict(reason=reason)), file=answers, flush=True)
+            write_strip(*json.loads(line), read_frames)
+            reason = ''
+        except Exception as error:  # whatever a decoder meets in any file
+            first = str(error).strip().split('\n')[0][:200]
+            reason = first or type(error).__name__
+        print(json.dumps(reason), file=answers, flush=True)
+    faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ == '__main__':

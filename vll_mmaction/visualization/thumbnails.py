@@ -9,56 +9,34 @@ import hashlib
 import json
 import os
 import os.path as osp
-import queue
-import re
+import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
-from pathlib import Path, PurePath
-from typing import Optional
+from pathlib import Path
+from typing import NamedTuple, Optional
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import track
 
 from ..evaluation import ClipResults
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever strips are made in another way."""
-COLUMNS = 20
-"""Frames in a row of a strip."""
 SECONDS_A_VIDEO = 60
+MOST_JOBS = 32
+"""Videos of a subprocess, at most."""
 WORKER = osp.join(osp.dirname(__file__), 'thumbnail_worker.py')
-OURS = re.compile(r'[0-9a-f]{24}\.jpg(\.tmp)?')
+OURS = '[0-9a-f]' * 24 + '.jpg*'
 """Names of strips, and of those that were cut short."""
 
 
-@dataclass(frozen=True)
-class Strip:
-    """The thumbnails of a video, or why there are none.
-
-    Attributes:
-        name (str): File in the folder of strips, ``''`` if there is none.
-        columns (int): Frames in a row.
-        rows (int): Rows.
-        aspect (float): Width of a frame by its height.
-        reason (str): Why there is no strip, ``''`` if there is one.
-    """
+class Strip(NamedTuple):
+    """The thumbnails of a video: a file's name, or why there is none."""
 
     name: str = ''
-    columns: int = 1
-    rows: int = 1
-    aspect: float = 4 / 3
     reason: str = ''
 
 
@@ -82,37 +60,29 @@ def clip_frames(results: ClipResults, video: int) -> Optional[np.ndarray]:
     return frames[:, frames.shape[1] // 2]
 
 
+def common_folder(names: Sequence[str]) -> str:
+    """The folder that all videos share, ``''`` if there is none."""
+    try:
+        return osp.commonpath([osp.dirname(name) for name in names])
+    except ValueError:  # absolute and relative paths
+        return ''
+
+
 def find_videos(names: Sequence[str], root: str = '') -> list[str]:
     """Where the videos are.
 
     Args:
         names (Sequence[str]): Paths in the results.
-        root (str): Folder of the videos. If given, it takes the place of the
-            first folders of the paths: of as many as finds most videos.
+        root (str): If given, it takes the place of the folder that all the
+            paths share.
 
     Returns:
         list[str]: A path each, of a file that may be missing.
     """
     if not root:
         return list(names)
-    parts = [_relative(name).parts for name in names]
-    best, most = list(names), -1
-    for start in range(max(map(len, parts))):
-        rest = [x[start:] for x in parts]
-        if len(set(rest)) < len(set(parts)) or not all(rest):
-            break  # two videos would be one
-        paths = [osp.join(root, *x) for x in rest]
-        found = sum(map(osp.exists, paths))
-        if found > most:
-            best, most = paths, found
-    return best
-
-
-def _relative(name: str) -> PurePath:
-    """A path without `/` or `../` at its start."""
-    path = PurePath(osp.normpath(name))
-    parts = path.relative_to(path.anchor).parts
-    return PurePath(*(x for x in parts if x != osp.pardir))
+    start = common_folder(names) or osp.curdir
+    return [osp.join(root, osp.relpath(x, start)) if x else x for x in names]
 
 
 def make_strips(
@@ -139,150 +109,86 @@ def make_strips(
         list[Strip]: One a video.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files: list[str] = []
-    reasons: dict[int, str] = {}
-    jobs: dict[str, dict] = {}
-    for name, path, wanted in zip(names, paths, frames):
-        file, reason = _file_name(name, path, wanted)
-        files.append(file)
-        if not file:
-            reasons[len(files) - 1] = reason
-        elif wanted is not None and not (folder / file).exists():
-            jobs[file] = dict(
-                video=path,
-                frames=wanted.tolist(),
-                columns=COLUMNS,
-                out=str(folder / file),
-            )
-    failed = dict(_run(jobs, num_workers, seconds))
-    strips = []
-    for number, (file, wanted) in enumerate(zip(files, frames)):
-        why = reasons.get(number) or failed.get(file) or ''
-        if why or wanted is None:
-            strips.append(Strip(reason=why))
-        else:
-            strips.append(_read_strip(folder, file, len(wanted)))
-    return strips
+    strips = list(map(_name_strip, names, paths, frames))
+    jobs = {
+        strip.name: [path, wanted.tolist(), str(folder / strip.name)]
+        for strip, path, wanted in zip(strips, paths, frames)
+        if wanted is not None
+        and strip.name
+        and not (folder / strip.name).exists()
+    }
+    failed = _run(jobs, num_workers or min(16, os.cpu_count() or 1), seconds)
+    return [
+        Strip(reason=failed[x.name]) if failed.get(x.name) else x
+        for x in strips
+    ]
 
 
-def _file_name(
-    name: str, path: str, frames: Optional[np.ndarray]
-) -> tuple[str, str]:
-    """Name of a strip, and the reason if it cannot be made."""
+def _name_strip(name: str, path: str, frames: Optional[np.ndarray]) -> Strip:
     if not path:
-        return '', 'the results hold no file names'
+        return Strip(reason='the results hold no file names')
     if frames is None:
-        return '', 'the results hold no frame numbers'
+        return Strip(reason='the results hold no frame numbers')
     try:
         stat = os.stat(path)
     except (OSError, ValueError):
-        return '', 'there is no such file'
+        return Strip(reason='there is no such file')
     key = [FORMAT, name, stat.st_size, stat.st_mtime_ns, *frames.tolist()]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-    return f'{digest[:24]}.jpg', ''
-
-
-def _read_strip(folder: Path, file: str, count: int) -> Strip:
-    with Image.open(folder / file) as image:
-        width, height = image.size  # of the header: nothing is decoded
-    columns = min(COLUMNS, count)
-    rows = -(-count // columns)
-    aspect = (width / columns) / (height / rows)
-    return Strip(file, columns, rows, aspect)
-
-
-class _Worker:
-    """One subprocess, started when there is something to do."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.process: Optional[subprocess.Popen] = None
-
-    def make(self, job: dict) -> str:
-        """Have a strip made; why there is none, or ''."""
-        if self.process is None:
-            self.process = subprocess.Popen(
-                [sys.executable, WORKER],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                # Decoders chat about every flaw; the reason is in the answer.
-                stderr=subprocess.DEVNULL,
-            )
-        process = self.process
-        assert process.stdin and process.stdout
-        hung = threading.Event()
-
-        def stop() -> None:
-            hung.set()
-            process.kill()
-
-        timer = threading.Timer(self.seconds, stop)
-        timer.start()
-        try:
-            process.stdin.write(json.dumps(job).encode() + b'\n')
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except BrokenPipeError:
-            line = b''
-        finally:
-            timer.cancel()
-        if line:
-            return json.loads(line)['reason']
-        self.stop()
-        if hung.is_set():
-            return f'the decoder hung on it ({self.seconds:g} s)'
-        code = process.returncode
-        how = f'signal {-code}' if code < 0 else f'exit code {code}'
-        return f'the decoder crashed on it ({how})'
-
-    def stop(self) -> None:
-        process, self.process = self.process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
+    return Strip(f'{digest[:24]}.jpg')
 
 
 def _run(
-    jobs: dict[str, dict], num_workers: Optional[int], seconds: float
-) -> Iterator[tuple[str, str]]:
-    """Make strips, with a progress bar; yields file and reason of failures."""
-    if not jobs:
-        return
-    if num_workers is None:
-        num_workers = min(16, os.cpu_count() or 1)
-    workers = [_Worker(seconds) for _ in range(min(num_workers, len(jobs)))]
-    idle: queue.SimpleQueue = queue.SimpleQueue()
-    for worker in workers:
-        idle.put(worker)
-
-    def make(job: dict) -> str:
-        worker = idle.get()
-        try:
-            return worker.make(job)
-        finally:
-            idle.put(worker)
-
-    columns = (
-        TextColumn('thumbnails'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
+    jobs: dict[str, list], num_workers: int, seconds: float
+) -> dict[str, str]:
+    """Make strips, with a progress bar; reasons of those that failed."""
+    names = list(jobs)
+    size = min(MOST_JOBS, -(-len(names) // num_workers)) or 1
+    parts = [names[k : k + size] for k in range(0, len(names), size)]
+    reasons: dict[str, str] = {}
     # A thread a subprocess, which waits for its answers.
-    pool = ThreadPoolExecutor(len(workers))
+    pool = ThreadPoolExecutor(num_workers)
     try:
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task('', total=len(jobs))
-            futures = {pool.submit(make, x): file for file, x in jobs.items()}
-            for future in as_completed(futures):
-                progress.advance(task)
-                if future.result():
-                    yield futures[future], future.result()
+        futures = {
+            pool.submit(_answers, [jobs[x] for x in part], seconds): part
+            for part in parts
+        }
+        for future in track(
+            as_completed(futures),
+            'thumbnails',
+            len(futures),
+            console=Console(stderr=True),
+            disable=not futures,
+        ):
+            reasons.update(zip(futures[future], future.result()))
     finally:
         # Also if the user stops it: what is done is used again.
         pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.stop()
+    return reasons
+
+
+def _answers(jobs: list[list], seconds: float) -> list[str]:
+    """Have strips made; for each why there is none, or ''."""
+    reasons: list[str] = []
+    while len(reasons) < len(jobs):
+        lines = [json.dumps(job) for job in jobs[len(reasons) :]]
+        process = subprocess.run(
+            [sys.executable, WORKER, str(seconds)],
+            input='\n'.join(lines),
+            stdout=subprocess.PIPE,
+            # Decoders chat about every flaw; the reason is in the answer.
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        reasons += map(json.loads, process.stdout.splitlines())
+        code = process.returncode
+        if code == -signal.SIGINT:
+            break  # the user's Ctrl-C reached it, too
+        if code < 0:
+            reasons.append(f'the decoder crashed on it (signal {-code})')
+        elif code > 0:
+            reasons.append(f'the decoder hung on it ({seconds:g} s)')
+    return reasons
 
 
 def remove_others(folder: Path, strips: Sequence[Strip]) -> None:
@@ -293,6 +199,6 @@ def remove_others(folder: Path, strips: Sequence[Strip]) -> None:
         strips (Sequence[Strip]): Those to keep.
     """
     keep = {strip.name for strip in strips}
-    for entry in folder.iterdir():
-        if OURS.fullmatch(entry.name) and entry.name not in keep:
-            entry.unlink()
+    for file in folder.glob(OURS):
+        if file.name not in keep:
+            file.unlink()

@@ -4,9 +4,11 @@ Figures 7 and 8 of Shi et al. 2020: a row a video, a column a model, the
 ground truth in red.
 """
 
+import os.path as osp
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +16,7 @@ from matplotlib.figure import Figure
 from ..evaluation import ClipResults
 
 TRUE_COLOUR = '#d62728'
-OTHER_COLOURS = ('#4c78a8', '#72a0c1', '#9ecae9', '#8c8c8c', '#bdbdbd')
+OTHER_COLOUR = '#72a0c1'
 TOP = 5
 LONGEST_NAME = 22
 """Letters of a class name that are shown."""
@@ -33,14 +35,12 @@ def find_video(results: ClipResults, name: str) -> int:
     Raises:
         ValueError: No video, or several, have this name.
     """
-    wanted = PurePath(name).parts
-
-    def matches(filename: str) -> bool:
-        path = PurePath(filename)
-        spellings = (path, path.with_suffix('')) if path.name else (path,)
-        return any(x.parts[-len(wanted) :] == wanted for x in spellings)
-
-    found = [k for k, x in enumerate(results.filenames) if matches(str(x))]
+    found = [
+        number
+        for number, path in enumerate(map(str, results.filenames))
+        if f'/{path}'.endswith(f'/{name}')
+        or f'/{osp.splitext(path)[0]}'.endswith(f'/{name}')
+    ]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -53,23 +53,15 @@ def find_video(results: ClipResults, name: str) -> int:
     )
 
 
-def _scores(results: ClipResults, video: int) -> np.ndarray:
-    """Clip scores of a video, (m, K)."""
-    first, end = results.video_offsets[video : video + 2]
-    return results.clip_scores[first:end]
-
-
-def class_votes(results: ClipResults, video: int) -> np.ndarray:
-    """Clips of a video that vote for each class.
+def class_votes(scores: np.ndarray) -> np.ndarray:
+    """Clips that vote for each class.
 
     Args:
-        results (ClipResults): Per-clip results.
-        video (int): Number of the video.
+        scores (ndarray): Clip scores of a video, (m, K).
 
     Returns:
         ndarray: (K,) int64.
     """
-    scores = _scores(results, video)
     return np.bincount(scores.argmax(axis=1), minlength=scores.shape[1])
 
 
@@ -87,58 +79,31 @@ def class_names(results: ClipResults) -> list[str]:
     return [f'class {k}' for k in range(results.clip_scores.shape[1])]
 
 
+def printable(text: str) -> str:
+    """Text in which every character can be shown on a line."""
+    return ''.join(x if x.isprintable() else '�' for x in text)
+
+
 def shorten(name: str) -> str:
-    """A name of at most ``LONGEST_NAME`` letters."""
+    """A name of at most ``LONGEST_NAME`` letters that can be shown."""
+    name = printable(name)
     short = name[: LONGEST_NAME - 1] + '…'
     return name if len(name) <= LONGEST_NAME else short
 
 
-def _class_name(results: ClipResults, label: int) -> str:
-    return shorten(class_names(results)[label])
-
-
-def bars_with_texts(
-    axis: Axes, values: np.ndarray, texts: Sequence, colours: Sequence
-) -> np.ndarray:
-    """Draw horizontal bars, each with a text at its end.
-
-    Args:
-        axis (Axes): Where to.
-        values (ndarray): Lengths, (n,).
-        texts (Sequence[str]): A text a bar.
-        colours (Sequence): A colour a bar.
-
-    Returns:
-        ndarray: Heights of the bars' middles, (n,).
-    """
-    places = np.arange(len(values))
-    axis.barh(places, values, height=0.7, color=colours)
-    for place, value, text in zip(places, values, texts):
-        axis.annotate(
-            text,
-            (value, place),
-            xytext=(4, 0),
-            textcoords='offset points',
-            va='center',
-            fontsize=8,
-        )
-    return places
-
-
-def _bars(
+def _draw_bars(
     axis: Axes,
-    results: ClipResults,
-    video: int,
-    classes: Sequence,
+    names: Sequence[str],
+    label: int,
+    classes: Sequence[int],
     values: np.ndarray,
-    texts: Sequence,
+    texts: Sequence[str],
 ) -> None:
     """Horizontal bars of some classes, the first on top."""
-    label = results.labels[video]
-    others = iter(OTHER_COLOURS * (len(classes) // len(OTHER_COLOURS) + 1))
-    colours = [TRUE_COLOUR if k == label else next(others) for k in classes]
-    places = bars_with_texts(axis, values, texts, colours)
-    axis.set_yticks(places, [_class_name(results, k) for k in classes])
+    colours = [TRUE_COLOUR if k == label else OTHER_COLOUR for k in classes]
+    bars = axis.barh(range(len(values)), values, height=0.7, color=colours)
+    axis.bar_label(bars, texts, padding=4, fontsize=8)
+    axis.set_yticks(range(len(values)), [shorten(names[k]) for k in classes])
     for tick, k in zip(axis.get_yticklabels(), classes):
         if k == label:
             tick.set_color(TRUE_COLOUR)
@@ -147,36 +112,37 @@ def _bars(
     axis.spines[['top', 'right', 'left']].set_visible(False)
 
 
-def _draw_vote(axis: Axes, results: ClipResults, video: int) -> None:
-    votes = class_votes(results, video)
-    classes = np.argsort(-votes, kind='stable')
-    classes = classes[votes[classes] > 0]
+def _draw_vote(
+    axis: Axes, names: Sequence[str], scores: np.ndarray, label: int
+) -> None:
+    votes = class_votes(scores)
+    classes = [k for k in np.argsort(-votes, kind='stable') if votes[k]]
     shown = classes[:TOP]
-    label = results.labels[video]
     if label in classes and label not in shown:
-        shown = np.append(shown[:-1], label)
+        shown[-1] = label
     texts = [str(votes[k]) for k in shown]
-    _bars(axis, results, video, shown.tolist(), votes[shown], texts)
-    left = len(classes) - len(shown)
-    total = votes.sum()
-    text = f'{total} clips' if total > 1 else '1 clip'
-    if left:
-        rest = total - votes[shown].sum()
-        text += f'; {rest} for {left} other classes'
+    _draw_bars(axis, names, label, shown, votes[shown], texts)
+    text = f'{len(scores)} clip{"s" if len(scores) > 1 else ""}'
+    if len(classes) > len(shown):
+        rest = len(scores) - votes[shown].sum()
+        text += f'; {rest} for {len(classes) - len(shown)} other classes'
     axis.set_xlabel(text, fontsize=8)
-    axis.set_xlim(0, total * 1.1)
+    axis.set_xlim(0, len(scores) * 1.1)
     axis.set_xticks([])
 
 
-def _draw_probabilities(axis: Axes, results: ClipResults, video: int) -> None:
-    mean = _scores(results, video).mean(axis=0, dtype=np.float64)
-    shown = np.argsort(-mean, kind='stable')[:TOP]
+def _draw_probabilities(
+    axis: Axes, names: Sequence[str], scores: np.ndarray, label: int
+) -> None:
+    mean = scores.mean(axis=0, dtype=np.float64)
+    shown = np.argsort(-mean, kind='stable')[:TOP].tolist()
     texts = [f'{mean[k]:.2f}' for k in shown]
-    _bars(axis, results, video, shown.tolist(), mean[shown], texts)
+    _draw_bars(axis, names, label, shown, mean[shown], texts)
     axis.set_xlim(0, 1.1)
     axis.set_xticks([0, 0.5, 1])
 
 
+@mpl.rc_context({'text.parse_math': False})  # a `$` in a name is a `$`
 def _draw_grid(models: dict, videos: Sequence, draw: Callable) -> Figure:
     """A row a video, a column a model.
 
@@ -185,30 +151,25 @@ def _draw_grid(models: dict, videos: Sequence, draw: Callable) -> Figure:
     """
     figure = Figure(figsize=(4.4 * len(models), 0.4 + 1.7 * len(videos)))
     figure.set_layout_engine('constrained', w_pad=0.12, h_pad=0.1)
-    axes = figure.subplots(len(videos), len(models), squeeze=False)
-    for row, name in zip(axes, videos):
+    rows = figure.subfigures(len(videos), 1, squeeze=False)[:, 0]
+    for row, name in zip(rows, videos):
         labels = set()
-        for axis, results in zip(row, models.values()):
+        for axis, (title, results) in zip(
+            row.subplots(1, len(models), squeeze=False)[0], models.items()
+        ):
             video = find_video(results, name)
-            labels.add(int(results.labels[video]))
-            draw(axis, results, video)
+            first, end = results.video_offsets[video : video + 2]
+            label = int(results.labels[video])
+            labels.add(label)
+            scores = results.clip_scores[first:end]
+            draw(axis, class_names(results), scores, label)
+            axis.set_title(title, fontsize=9)
         if len(labels) > 1:
             raise ValueError(f'{name}: the models were tested on other labels')
-        row[0].set_title(
-            f'{PurePath(name).stem}: {_class_name(results, labels.pop())}',
-            loc='left',
+        row.suptitle(
+            f'{PurePath(name).stem}: {shorten(class_names(results)[label])}',
             fontsize=9,
             fontweight='bold',
-        )
-    for axis, title in zip(axes[0], models):
-        axis.annotate(
-            title,
-            (0.5, 1),
-            xytext=(0, 24),
-            xycoords='axes fraction',
-            textcoords='offset points',
-            ha='center',
-            fontsize=11,
         )
     return figure
 

@@ -1,191 +1,165 @@
-"""Numbers of the report page: votes, classes, clip numbers, calibration."""
+"""Numbers of the report: votes of the videos, figures, classes, intervals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import pdist
 
 from ..evaluation import ClipResults, vote_scores
 
-NUM_VOTERS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100)
-"""Numbers of clips at which the vote of so many is tried."""
-NUM_BINS = 10
-"""Bins of the confidence."""
-NUM_LENGTHS = 6
-"""Groups of videos by their number of clips, at most."""
+NUM_RESAMPLES = 2000
 
 
-@dataclass
 class VideoVotes:
-    """Votes of V videos with M rows of scores and K classes.
+    """How the clips of V videos vote, with M rows of scores and K classes.
+
+    Args:
+        results (ClipResults): Per-clip results.
 
     Attributes:
+        results (ClipResults): The results.
+        labels (ndarray): True class of each video, (V,) int64.
+        sizes (ndarray): Rows of each video, (V,) int64.
         votes (ndarray): Class that each row votes for, (M,) int64.
-        sure (ndarray): Its probability, (M,) float32.
-        winners (ndarray): Class of a video by the vote, (V,) int64.
+        scores (ndarray): Vote scores of each video, (V, K) float64.
+        winners (ndarray): Class of each video by the vote, (V,) int64.
         means (ndarray): Mean probabilities, (V, K) float64.
-        agreement (ndarray): Share of a video's rows that vote for its
-            winner, (V,) float64.
-        clip_right (ndarray): Share of a video's rows that are right, (V,)
-            float64.
+        right (ndarray): Is the winner right? (V,) bool.
+        clips_right (ndarray): Rows that are right, (V,) float64.
+        winner_votes (ndarray): Rows that vote for the winner, (V,) float64.
     """
 
-    votes: np.ndarray
-    sure: np.ndarray
-    winners: np.ndarray
-    means: np.ndarray
-    agreement: np.ndarray
-    clip_right: np.ndarray
-
-
-def count_votes(results: ClipResults) -> VideoVotes:
-    """How the clips of each video vote.
-
-    Args:
-        results (ClipResults): Per-clip results.
-
-    Returns:
-        VideoVotes: In the order of the results.
-    """
-    starts = results.video_offsets[:-1]
-    sizes = np.diff(results.video_offsets)
-    votes = results.clip_scores.argmax(axis=1)
-    winners = np.array([vote_scores(x).argmax() for x in _videos(results)])
-
-    def share(hits: np.ndarray) -> np.ndarray:
-        return np.add.reduceat(hits.astype(np.float64), starts) / sizes
-
-    return VideoVotes(
-        votes=votes,
-        sure=results.clip_scores.max(axis=1),
-        winners=winners,
-        means=np.array(
-            [x.mean(axis=0, dtype=np.float64) for x in _videos(results)]
-        ),
-        agreement=share(votes == np.repeat(winners, sizes)),
-        clip_right=share(votes == np.repeat(results.labels, sizes)),
-    )
-
-
-def _videos(results: ClipResults) -> list[np.ndarray]:
-    return np.split(results.clip_scores, results.video_offsets[1:-1])
-
-
-def class_table(results: ClipResults, votes: VideoVotes) -> dict[int, dict]:
-    """Figures of each class that has videos.
-
-    Args:
-        results (ClipResults): Per-clip results.
-        votes (VideoVotes): Their votes.
-
-    Returns:
-        dict[int, dict]: By class: number of ``videos``; ``vote``, the share
-        of them that is right; ``clip``, that of their clips; ``agreement``.
-    """
-    sizes = np.diff(results.video_offsets)
-    table = {}
-    for label in np.unique(results.labels):
-        own = results.labels == label
-        right = votes.clip_right[own] * sizes[own]
-        table[int(label)] = dict(
-            videos=int(own.sum()),
-            vote=float((votes.winners[own] == label).mean()),
-            clip=float(right.sum() / sizes[own].sum()),
-            agreement=float(votes.agreement[own].mean()),
+    def __init__(self, results: ClipResults) -> None:
+        self.results = results
+        self.labels = results.labels
+        self.sizes = np.diff(results.video_offsets)
+        self.votes = results.clip_scores.argmax(axis=1)
+        videos = self.split(results.clip_scores)
+        self.scores = np.array([vote_scores(x) for x in videos])
+        self.winners = self.scores.argmax(axis=1)
+        self.means = np.array(
+            [x.mean(axis=0, dtype=np.float64) for x in videos]
         )
-    return table
+        self.right = self.winners == self.labels
+        self.clips_right = self._rows_for(self.labels)
+        self.winner_votes = self._rows_for(self.winners)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def split(self, rows: np.ndarray) -> list[np.ndarray]:
+        """What belongs to each video, of an array that has M rows."""
+        return np.split(rows, self.results.video_offsets[1:-1])
+
+    def _rows_for(self, classes: np.ndarray) -> np.ndarray:
+        """Rows of each video that vote for a class of its own."""
+        hits = self.votes == np.repeat(classes, self.sizes)
+        starts = self.results.video_offsets[:-1]
+        return np.add.reduceat(hits.astype(np.float64), starts)
+
+    @property
+    def agreement(self) -> np.ndarray:
+        """Share of a video's rows that vote for its winner, (V,) float64."""
+        return self.winner_votes / self.sizes
+
+    def probability(self, classes: np.ndarray) -> np.ndarray:
+        """Mean probability of a class of each video, (V,) float64."""
+        return self.means[np.arange(len(self)), classes]
+
+    def parts(self) -> np.ndarray:
+        """The metric's figures as what each video adds to them.
+
+        Returns:
+            ndarray: (V, 5, 2) float64, numerators and denominators: a
+            figure is the quotient of their sums. The figures are the videos
+            right by vote and by mean, the clips right, agreement and
+            pairwise distance.
+        """
+        videos = self.split(self.results.clip_scores)
+        numerators = [
+            self.right,
+            self.means.argmax(axis=1) == self.labels,
+            self.clips_right,
+            self.agreement,
+            [pdist(x).mean() if len(x) > 1 else 0.0 for x in videos],
+        ]
+        ones = np.ones(len(self))
+        denominators = [ones, ones, self.sizes, ones, ones]
+        return np.stack([numerators, denominators], axis=-1).swapaxes(0, 1)
 
 
-def confusion(results: ClipResults, votes: VideoVotes) -> np.ndarray:
+def figures(parts: np.ndarray) -> np.ndarray:
+    """Figures of all videos, from :meth:`VideoVotes.parts`, (5,) float64."""
+    numerators, denominators = np.moveaxis(parts.sum(axis=0), -1, 0)
+    return numerators / denominators
+
+
+def change_interval(
+    a: np.ndarray, b: np.ndarray, num_resamples: int = NUM_RESAMPLES
+) -> np.ndarray:
+    """95% intervals of the change of figures from one model to another.
+
+    The paired percentile bootstrap (Efron and Tibshirani 1993, Section 13.3):
+    the videos are drawn again with replacement, the same for both models.
+
+    Args:
+        a (ndarray): :meth:`VideoVotes.parts` of the first model, (V, n, 2).
+        b (ndarray): That of the second.
+        num_resamples (int): Draws. Defaults to 2,000; their seed is 0.
+
+    Returns:
+        ndarray: Lower and upper ends, (2, n) float64.
+    """
+    rng = np.random.default_rng(0)
+    shape = (2, *a.shape[1:])
+    table = np.concatenate([a, b], axis=1).reshape(len(a), -1)
+    even = np.full(len(a), 1 / len(a))
+    changes = []
+    for _ in range(num_resamples):
+        sums = (rng.multinomial(len(a), even) @ table).reshape(shape)
+        first, second = sums[..., 0] / sums[..., 1]
+        changes.append(second - first)
+    return np.quantile(changes, [0.025, 0.975], axis=0)
+
+
+def class_table(votes: VideoVotes) -> dict[str, np.ndarray]:
+    """Figures of each class.
+
+    Args:
+        votes (VideoVotes): Votes of the videos.
+
+    Returns:
+        dict[str, ndarray]: (K,) each: number of ``videos``; ``accuracy``,
+        the share of them that is right by vote; ``clip_accuracy``, that of
+        their clips; ``agreement``. Nan for a class without videos.
+    """
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(votes.labels, values, votes.means.shape[1])
+
+    videos = total(np.ones(len(votes)))
+    with np.errstate(invalid='ignore'):
+        return dict(
+            videos=videos.astype(np.int64),
+            accuracy=total(votes.right) / videos,
+            clip_accuracy=total(votes.clips_right) / total(votes.sizes),
+            agreement=total(votes.agreement) / videos,
+        )
+
+
+def confusion(votes: VideoVotes) -> np.ndarray:
     """Videos of each class by the class that won their vote.
 
     Args:
-        results (ClipResults): Per-clip results.
-        votes (VideoVotes): Their votes.
+        votes (VideoVotes): Votes of the videos.
 
     Returns:
         ndarray: (K, K) int64, a row a true class, a column a voted one.
     """
-    num_classes = results.clip_scores.shape[1]
+    num_classes = votes.means.shape[1]
     matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(matrix, (results.labels, votes.winners), 1)
+    np.add.at(matrix, (votes.labels, votes.winners), 1)
     return matrix
-
-
-def length_groups(sizes: np.ndarray) -> list[tuple[int, int]]:
-    """Groups of about equally many videos, by their number of clips.
-
-    Args:
-        sizes (ndarray): Clips of each video, (V,) int64.
-
-    Returns:
-        list[tuple[int, int]]: Fewest and most clips of each group, ascending.
-    """
-    steps = np.linspace(0, 1, NUM_LENGTHS + 1)
-    edges = np.unique(np.quantile(sizes, steps, method='lower'))
-    ends = [*(edges[1:-1] - 1), edges[-1]] if len(edges) > 1 else edges
-    starts = [edges[0], *(end + 1 for end in ends[:-1])]
-    return [
-        (int(a), int(b))
-        for a, b in zip(starts, ends)
-        if ((a <= sizes) & (sizes <= b)).any()
-    ]
-
-
-def accuracy_by_voters(results: ClipResults) -> dict[int, float]:
-    """Accuracy of the videos if only some clips of each vote.
-
-    Args:
-        results (ClipResults): Per-clip results.
-
-    Returns:
-        dict[int, float]: By the number of clips, evenly spread over a video;
-        a video with fewer lets all vote. The last number is that of the
-        longest video.
-    """
-    longest = int(np.diff(results.video_offsets).max())
-    accuracy = {}
-    for most in [n for n in NUM_VOTERS if n < longest] + [longest]:
-        right = []
-        for scores, label in zip(_videos(results), results.labels):
-            count = min(most, len(scores))
-            # The middle of each of `count` equal parts.
-            places = (2 * np.arange(count) + 1) * len(scores) // (2 * count)
-            right.append(vote_scores(scores[places]).argmax() == label)
-        accuracy[most] = float(np.mean(right))
-    return accuracy
-
-
-def calibration(
-    labels: np.ndarray, means: np.ndarray
-) -> tuple[list[dict], float]:
-    """How often a video's most probable class is right, by its probability.
-
-    Args:
-        labels (ndarray): Classes, (V,) int64.
-        means (ndarray): Mean probabilities, (V, K).
-
-    Returns:
-        tuple[list[dict], float]: For each bin that has videos their number
-        (``videos``), mean probability (``confidence``) and share of right
-        ones (``accuracy``); and the expected calibration error, the mean
-        distance of the two over the videos.
-    """
-    confidence = means.max(axis=1)
-    right = means.argmax(axis=1) == labels
-    places = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
-    bins = [
-        dict(
-            videos=int((places == k).sum()),
-            confidence=float(confidence[places == k].mean()),
-            accuracy=float(right[places == k].mean()),
-        )
-        for k in np.unique(places)
-    ]
-    error = sum(
-        x['videos'] * abs(x['confidence'] - x['accuracy']) for x in bins
-    )
-    return bins, error / len(labels)
 
 
 def top_confusions(
@@ -202,11 +176,38 @@ def top_confusions(
         of videos with each model; most first.
     """
     total = np.sum(matrices, axis=0)
-    total = total - np.diag(np.diag(total))
+    np.fill_diagonal(total, 0)
     order = np.argsort(-total, axis=None, kind='stable')[:number]
-    pairs = zip(*np.unravel_index(order, total.shape))
+    pairs = np.stack(np.unravel_index(order, total.shape), axis=1).tolist()
     return [
-        (int(true), int(voted), [int(x[true, voted]) for x in matrices])
+        (true, voted, [int(x[true, voted]) for x in matrices])
         for true, voted in pairs
         if total[true, voted]
     ]
+
+
+def accuracy_by_voters(votes: VideoVotes) -> dict[int, float]:
+    """Accuracy of the videos if only some clips of each vote.
+
+    Args:
+        votes (VideoVotes): Votes of the videos.
+
+    Returns:
+        dict[int, float]: By the number of clips, 1, 2, 4, ..., evenly spread
+        over a video; a video with fewer lets all vote. With the last number
+        all clips of the longest video vote.
+    """
+    most, accuracy = 1, {}
+    while True:
+        right = []
+        for scores, label in zip(
+            votes.split(votes.results.clip_scores), votes.labels
+        ):
+            count = min(most, len(scores))
+            # The middle of each of `count` equal parts.
+            places = (2 * np.arange(count) + 1) * len(scores) // (2 * count)
+            right.append(vote_scores(scores[places]).argmax() == label)
+        accuracy[most] = float(np.mean(right))
+        if most >= votes.sizes.max():
+            return accuracy
+        most *= 2

@@ -253,8 +253,8 @@ def _places(frame_inds: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
     frame_inds = np.asarray(frame_inds).reshape(-1)
     order = np.argsort(frame_inds, kind='stable')
     wanted, starts = np.unique(frame_inds[order], return_index=True)
-    order, starts = order.tolist(), [*starts.tolist(), len(order)]
-    return wanted, [order[a:b] for a, b in zip(starts, starts[1:])]
+    ends = [*starts[1:], len(order)]
+    return wanted, [order[a:b].tolist() for a, b in zip(starts, ends)]
 
 
 def _common_shape(

@@ -1,6 +1,7 @@
 """Hooks: fitting configs, exact resumption, training that can be watched."""
 
 from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .checkpoint_fit_hook import CheckpointFitHook
 from .collapse_warning_hook import CollapseWarningHook
 from .config_check_hook import ConfigCheckHook
 from .exact_resume_hook import ExactResumeHook
@@ -10,6 +11,7 @@ from .training_speed_hook import TrainingSpeedHook
 
 __all__ = [
     'AtomicCheckpointHook',
+    'CheckpointFitHook',
     'CollapseWarningHook',
     'ConfigCheckHook',
     'ExactResumeHook',

@@ -1,24 +1,40 @@
 """Mistakes in a config that would show late or never, found at the start."""
 
+import sys
+from collections.abc import Iterator
+
 from mmaction.registry import HOOKS
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
-from vll_mmaction.engine import config_checks
+from vll_mmaction.engine import config_checks, silent_traps
+from vll_mmaction.engine.loops import ClipFeatureLoop
 
 
 @HOOKS.register_module()
 class ConfigCheckHook(Hook):
-    """See before training that dataset, samplers, model and loss fit.
+    """See before the first step that dataset, samplers, model and loss fit.
 
-    One sample of the training data is read for it. See ``config_checks.py``
-    for what is looked at; the documentation lists the messages.
+    Before training and before a test. One sample of the training data is
+    read for it. See ``config_checks.py`` for what is looked at; the
+    documentation lists the messages. What is only suspicious
+    (``silent_traps.py``) is a warning.
 
     Raises:
-        ValueError: In ``before_train``, if they don't; the message names the
-            keys, their values and what to change.
+        ValueError: In ``before_train`` and ``before_test``, if they don't;
+            the message names the keys, their values and what to change.
     """
+
+    def before_run(self, runner: Runner) -> None:
+        """Warn of command line options that reach nothing.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        _warn(runner, silent_traps.unused_options(runner.cfg, sys.argv[1:]))
 
     def before_train(self, runner: Runner) -> None:
         """Check the parts of the runner.
@@ -26,10 +42,8 @@ class ConfigCheckHook(Hook):
         Args:
             runner (Runner): The runner of the training process.
         """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
-        loader = runner.train_dataloader
+        model, loader = _model(runner), runner.train_dataloader
+        train, val = loader.dataset, None
         config_checks.check_samplers(loader)
         config_checks.check_features(model, loader.dataset)
         config_checks.check_labels(model, loader.dataset)
@@ -39,20 +53,38 @@ class ConfigCheckHook(Hook):
         config_checks.check_sample(model, loader.dataset)
         if runner.val_loop is not None:
             metrics = getattr(runner.val_evaluator, 'metrics', ())
-            config_checks.check_labels(model, runner.val_dataloader.dataset)
-            config_checks.check_features(model, runner.val_dataloader.dataset)
-            config_checks.check_validation(
-                model, runner.val_dataloader, metrics
-            )
+            loader = runner.val_dataloader
+            val = loader.dataset
+            config_checks.check_labels(model, loader.dataset)
+            config_checks.check_features(model, loader.dataset)
+            config_checks.check_evaluation('val', model, loader, metrics)
             config_checks.check_save_best(runner.hooks, metrics)
+        head = getattr(model, 'cls_head', None)
+        num_classes = getattr(head, 'num_classes', None) or 0
+        _warn(runner, silent_traps.uneven_classes(train, num_classes))
+        _warn(runner, silent_traps.doubled_videos(train, val))
 
     def before_test(self, runner: Runner) -> None:
-        """See that features are of the backbone that the model knows.
+        """Check the parts that a test needs.
 
         Args:
-            runner (Runner): The runner of the test.
+            runner (Runner): The runner of the testing process.
         """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
-        config_checks.check_features(model, runner.test_dataloader.dataset)
+        if isinstance(runner.test_loop, ClipFeatureLoop):
+            return  # which scores nothing
+        model, loader = _model(runner), runner.test_dataloader
+        metrics = getattr(runner.test_evaluator, 'metrics', ())
+        config_checks.check_labels(model, loader.dataset)
+        config_checks.check_features(model, loader.dataset)
+        config_checks.check_evaluation('test', model, loader, metrics)
+
+
+def _warn(runner: Runner, sentences: Iterator[str]) -> None:
+    if is_main_process():
+        for sentence in sentences:
+            runner.logger.warning(sentence)
+
+
+def _model(runner: Runner) -> nn.Module:
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model

@@ -76,7 +76,9 @@ class FiniteScoresHook(Hook):
             batch_idx (int): Index of the batch in the train loop.
             data_batch (dict): Batch, as the dataloader gives it.
         """
-        self._data_samples = data_batch['data_samples']
+        # MMEngine's vis_scheduler.py trains on plain numbers.
+        known = isinstance(data_batch, dict)
+        self._data_samples = data_batch['data_samples'] if known else ()
         self._checked = False
 
     def after_train_iter(

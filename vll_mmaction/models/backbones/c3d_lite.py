@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...compat import reads_weights_only
+from .disjoint_pool import DisjointMaxPool3d
 
 
 @MODELS.register_module()
@@ -82,8 +83,8 @@ class C3DLite(BaseModule):
             # A pool that rounds up leaves ceil(n / 2) of n.
             frames = frames if i == 1 else math.ceil(frames / 2)
             height, width = math.ceil(height / 2), math.ceil(width / 2)
-        self.pool1 = nn.MaxPool3d((1, 2, 2), ceil_mode=True)
-        self.pool = nn.MaxPool3d(2, ceil_mode=True)
+        self.pool1 = DisjointMaxPool3d((1, 2, 2))
+        self.pool = DisjointMaxPool3d(2)
         features = in_channels * frames * height * width
         self.fc6 = nn.Linear(features, fc_channels)
         self.fc7 = nn.Linear(fc_channels, fc_channels)

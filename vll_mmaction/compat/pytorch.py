@@ -1,68 +1,22 @@
-"""What the frozen OpenMMLab releases need on today's PyTorch, no more.
+"""Checkpoints, launchers, DDP and the compiler on today's PyTorch."""
 
-Each function mends one break, says why, and does nothing where there is
-nothing to mend. Breaks that a pinned version mends are in ``version.py``
-and ``setup.py`` instead.
-"""
-
-import contextlib
 import functools
 import importlib
 import pickle
-import sys
-import types
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Callable
 
-import mmaction
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.model import MMDistributedDataParallel
-from mmengine.runner import Runner
+from mmengine.runner import Runner, checkpoint
 from mmengine.structures import BaseDataElement
 from packaging.version import Version
 from torch import nn
 
+from .replacing import replaced, wrap_once
 
-def apply() -> None:
-    """Mend all that is broken. May be called any number of times."""
-    provide_drn()
-    allow_checkpoint_types()
-    allow_launcher_without_cuda()
-    allow_ddp_on_cpu()
-    allow_compile()
-    provide_is_compiling()
-
-
-def provide_drn() -> None:
-    """Stand in for ``mmaction.models.localizers.drn``.
-
-    The wheel and the sdist of MMAction2 1.2.0 lack these files
-    (mmaction2#2714), and ``import mmaction.models`` fails without them.
-    Nothing is done where the files are there, as in a source checkout.
-    """
-    name = 'mmaction.models.localizers.drn'
-    files = Path(mmaction.__file__).parent / 'models/localizers/drn'
-    if files.exists() or name in sys.modules:
-        return
-
-    from mmaction.registry import MODELS
-
-    class DRN:
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            raise ImportError(
-                'The installed MMAction2 lacks the files of DRN '
-                '(mmaction2#2714): install MMAction2 from its repository '
-                'to use it.'
-            )
-
-    MODELS.register_module(module=DRN)
-    for module_name in (name, f'{name}.drn'):
-        module = types.ModuleType(module_name, 'Stands in for lost files.')
-        module.DRN = DRN
-        sys.modules[module_name] = module
+# Checkpoints
 
 
 def reads_weights_only() -> bool:
@@ -73,7 +27,7 @@ def reads_weights_only() -> bool:
     return Version(torch.__version__) >= Version('2.6')
 
 
-def allow_checkpoint_types() -> None:
+def allow_checkpoint_types() -> bool:
     """Let ``torch.load`` read what MMEngine writes into a checkpoint.
 
     From PyTorch 2.6 on, ``weights_only=True`` is the default, and it refuses
@@ -82,13 +36,16 @@ def allow_checkpoint_types() -> None:
     is done before 2.6, where the default is off.
     """
     if not reads_weights_only():
-        return
-    from numpy.core import multiarray
+        return False
+    if HistoryBuffer in torch.serialization.get_safe_globals():
+        return False
+    # numpy 1.26 knows numpy 2's name of it.
+    from numpy._core import multiarray
 
     # Histories are float64 and int64. A best score can be float32, where a
     # metric was computed on a network's output.
     dtypes = [type(np.dtype(name)) for name in ('f4', 'f8', 'i8')]
-    # numpy 2 writes, and numpy 1.26 knows, the second spelling.
+    # numpy 1 writes the first spelling, numpy 2 the second.
     functions = [
         (function, f'{module}.{function.__name__}')
         for function in (multiarray._reconstruct, multiarray.scalar)
@@ -98,6 +55,7 @@ def allow_checkpoint_types() -> None:
         [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *functions]
         + [(_history_buffer_method, 'builtins.getattr')]
     )
+    return True
 
 
 def _history_buffer_method(owner: Any, name: str) -> Callable:
@@ -114,7 +72,25 @@ def _history_buffer_method(owner: Any, name: str) -> Callable:
     )
 
 
-def allow_launcher_without_cuda() -> None:
+def refuse_unsafe_checkpoints() -> bool:
+    """Keep onedl-mmengine from running what a checkpoint says.
+
+    Where ``weights_only`` refuses a file, it reads the file without. It does
+    as told when ``weights_only`` is given.
+    """
+    load = getattr(checkpoint, '_safe_torch_load', None)
+    if load is None or not reads_weights_only():
+        return False
+    if isinstance(load, functools.partial):
+        return False
+    checkpoint._safe_torch_load = functools.partial(load, weights_only=True)
+    return True
+
+
+# Launchers, DDP and the compiler
+
+
+def allow_launcher_without_cuda() -> bool:
     """Let ``--launcher`` start processes on a machine without CUDA.
 
     MMEngine calls ``torch.cuda.set_device`` whatever the backend is. The
@@ -126,17 +102,21 @@ def allow_launcher_without_cuda() -> None:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             if torch.cuda.is_available():
                 return init(*args, **kwargs)
-            with _replaced(torch.cuda, 'set_device', lambda device: None):
+            with replaced(torch.cuda, 'set_device', lambda device: None):
                 return init(*args, **kwargs)
 
         return wrapper
 
     utils = importlib.import_module('mmengine.dist.utils')
-    for launcher in ('pytorch', 'slurm', 'mpi'):
-        _wrap_once(utils, f'_init_dist_{launcher}', skip_set_device)
+    return any(
+        [
+            wrap_once(utils, f'_init_dist_{launcher}', skip_set_device)
+            for launcher in ('pytorch', 'slurm', 'mpi')
+        ]
+    )
 
 
-def allow_ddp_on_cpu() -> None:
+def allow_ddp_on_cpu() -> bool:
     """Drop ``device_ids`` where DDP wraps a model on the CPU.
 
     ``Runner.wrap_model`` always hands them over, and DDP refuses them for
@@ -154,10 +134,10 @@ def allow_ddp_on_cpu() -> None:
 
         return wrapper
 
-    _wrap_once(MMDistributedDataParallel, '__init__', drop_device_ids)
+    return wrap_once(MMDistributedDataParallel, '__init__', drop_device_ids)
 
 
-def allow_compile() -> None:
+def allow_compile() -> bool:
     """Let ``compile`` in a config work with arrays in the meta info.
 
     MMEngine compiles the whole training step. There it copies the meta info
@@ -169,40 +149,41 @@ def allow_compile() -> None:
     def spare_metainfo(maybe_compile: Callable) -> Callable:
         def wrapper(self: Runner, target: Any) -> Any:
             if self.cfg.get('compile'):
-                _wrap_once(
+                wrap_once(
                     BaseDataElement, 'set_metainfo', torch.compiler.disable
                 )
             return maybe_compile(self, target)
 
         return wrapper
 
-    _wrap_once(Runner, '_maybe_compile', spare_metainfo)
+    return wrap_once(Runner, '_maybe_compile', spare_metainfo)
 
 
-def provide_is_compiling() -> None:
+def allow_no_workers() -> bool:
+    """Let ``num_workers=0`` stand beside ``persistent_workers=True``.
+
+    MMEngine hands both to PyTorch, which refuses them: whoever looks into a
+    config with a debugger would have to change both in each dataloader.
+    """
+
+    def without_workers(build: Callable) -> Callable:
+        def wrapper(dataloader: Any, *args: Any, **kwargs: Any) -> Any:
+            is_config = isinstance(dataloader, dict)
+            if is_config and not dataloader.get('num_workers'):
+                dataloader = dict(dataloader, persistent_workers=False)
+            return build(dataloader, *args, **kwargs)
+
+        return wrapper
+
+    return wrap_once(Runner, 'build_dataloader', without_workers, staticmethod)
+
+
+def provide_is_compiling() -> bool:
     """Put ``torch.compiler.is_compiling`` where PyTorch has it from 2.3 on.
 
     Before, the compiler knows the same function by another name.
     """
-    if not hasattr(torch.compiler, 'is_compiling'):
-        torch.compiler.is_compiling = torch._utils.is_compiling
-
-
-@contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Give an attribute another value for a while."""
-    original = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
-
-
-def _wrap_once(owner: Any, name: str, wrap: Callable) -> None:
-    """Replace a function by its wrapped self, unless it already is."""
-    original = getattr(owner, name)
-    if not hasattr(original, '_wrapped_by_vll_mmaction'):
-        wrapped = functools.wraps(original)(wrap(original))
-        wrapped._wrapped_by_vll_mmaction = True
-        setattr(owner, name, wrapped)
+    if hasattr(torch.compiler, 'is_compiling'):
+        return False
+    torch.compiler.is_compiling = torch._utils.is_compiling
+    return True
