@@ -229,19 +229,23 @@ def _choice() -> Table:
 
     Within the training videos of a fold: tested on the next one's sequences.
     """
-    rates = [
+    linear = [
         Row(
-            f'learning rate {rate:g}',
+            f'linear, learning rate {rate:g}',
             'ut_interaction/choice.py',
             gpus=1,
             changes=(('optim_wrapper.optimizer.lr', rate),),
         )
         for rate in (3e-4, 1e-3, 3e-3, 1e-2)
     ]
+    hidden = [
+        replace(_hidden(row), name=row.name.replace('linear', 'hidden layer'))
+        for row in linear
+    ]
     return Table(
         'ut-choice',
-        'UT-Interaction: learning rate, linear',
-        tuple(rates),
+        'UT-Interaction: learning rate',
+        (*linear, *hidden),
         folds=TEN[::2],
     )
 
