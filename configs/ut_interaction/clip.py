@@ -12,7 +12,7 @@ model = dict(
 )
 data = dict(
     data_root='data/ut_interaction',
-    features='data/ut_interaction/features/efficientnet_lite0',
+    features='features/efficientnet_lite0',
     num_classes=num_classes,
 )
 train_dataloader = dict(

@@ -287,7 +287,7 @@ def test_nothing_is_run_twice(tools, tmp_path):
     state = state_of(vll)
     assert state['accuracies']['vote'] == pytest.approx(2 / 3, abs=1e-6)
     assert state['config'] == VLL.name
-    assert (state['seed'], state['split'], state['gpus']) == (0, 1, 2)
+    assert (state['seed'], state['fold'], state['gpus']) == (0, 1, 2)
     assert state['versions']['vll_mmaction']
 
 
@@ -394,7 +394,7 @@ def test_results_of_another_version(tools, tmp_path):
     path = run.folder / 'run.json'
     text = path.read_text()
     for old, new, message in (
-        ('"format": 1', '"format": 7', 'has format 7'),
+        ('"format": 2', '"format": 7', 'has format 7'),
         (run.fingerprint, 'x' * 16, 'another version of clip_c3d_ucf101.py'),
         ('{', '', 'not the state of a run'),
     ):
@@ -432,7 +432,7 @@ def test_start_that_names_no_config(tmp_path):
         f"_base_ = '{VLL}'\n"
         "model = dict(backbone=dict(pretrained_convs='my/model.pth'))\n"
     )
-    with pytest.raises(ExperimentError, match='does not name'):
+    with pytest.raises(ExperimentError, match='neither a file nor'):
         Run(config, 0, 1, tmp_path).options(2)
 
 
@@ -614,4 +614,4 @@ def test_stock_tools_are_started(tmp_path, capfd):
     )
     assert state['status'] == 'done'
     assert (state['videos'], state['clips']) == (4, 8)
-    assert state['split'] is None
+    assert state['fold'] is None

@@ -175,8 +175,11 @@ class Run:
         """Config, changes, fold and seed, as in the folder."""
         fold = f'{self.fold_name}{self.fold}_' if self.fold_name else ''
         config = self.config_name.removesuffix('.py')
-        for key, value in self.changes:
-            config += f'_{key.rpartition(".")[2]}{value}'
+        changes = [
+            f'_{key.rpartition(".")[2]}{str(value).rpartition("/")[2]}'
+            for key, value in self.changes
+        ]
+        config += ''.join(dict.fromkeys(changes))
         return f'{config}/{fold}seed{self.seed}'
 
     @property
@@ -342,8 +345,7 @@ class Run:
         """Annotation files and features that are not there."""
         paths = []
         for loader in LOADERS:
-            paths += lists_of(self.cfg[loader])
-            paths += [x for _, x in _strings(self.cfg[loader], 'features')]
+            paths += _paths(self.cfg[loader], 'ann_file', 'features')
         return [x for x in dict.fromkeys(paths) if not os.path.exists(x)]
 
     @property
@@ -353,19 +355,21 @@ class Run:
         return kind == 'ClipFeatureDataset'
 
 
-def lists_of(loader: Optional[dict]) -> list:
-    """Annotation files of a data loader's config."""
-    roots = {k: x for k, x in _strings(loader or {}, 'data_root')}
+def _paths(loader: Optional[dict], *names: str) -> list:
+    """Files that a data loader's config names, with their data_root."""
+    roots = dict(_strings(loader or {}, 'data_root'))
     return [
-        os.path.join(roots.get(key.replace('ann_file', 'data_root'), ''), name)
-        for key, name in _strings(loader or {}, 'ann_file')
+        os.path.join(
+            roots.get(f'{key.rpartition(".")[0]}.data_root', ''), value
+        )
+        for key, value in _strings(loader or {}, *names)
     ]
 
 
 def videos_of(loader: Optional[dict]) -> set:
     """Videos that a data loader's lists name, as far as the lists exist."""
     found = set()
-    for path in filter(os.path.isfile, lists_of(loader)):
+    for path in filter(os.path.isfile, _paths(loader, 'ann_file')):
         lines = Path(path).read_text().splitlines()
         found |= {line.rsplit(maxsplit=1)[0] for line in lines if line.strip()}
     return found

@@ -1,5 +1,6 @@
 """``ClipFeatureDataset``: clips whose features were written before."""
 
+import os.path as osp
 from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
@@ -35,7 +36,7 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
     Args:
         ann_file (str): Annotation file, a line ``path label`` a video, with
             paths as in the list that the features were written from.
-        features (str): Folder of the features.
+        features (str): Folder of the features, relative to ``data_root``.
         pipeline (list[dict]): ``[]`` for all clips, or one
             ``SampleVideoClips``, whose ``max_clips`` and ``keep`` choose
             among them. Defaults to ``[]``.
@@ -56,7 +57,8 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
         **kwargs: Any,
     ) -> None:
         # Before the list is read: a wrong folder is the likelier mistake.
-        self.store = FeatureStore(features)
+        root = kwargs.get('data_root') or ''
+        self.store = FeatureStore(osp.join(root, features))
         super().__init__(ann_file, pipeline=list(pipeline), **kwargs)
         kinds = [type(x).__name__ for x in self.pipeline.transforms]
         if kinds not in ([], ['SampleVideoClips']):

@@ -5,7 +5,7 @@ num_classes = 2
 model = dict(cls_head=dict(num_classes=num_classes))
 data = dict(
     data_root='data/fights',
-    features='data/fights/features/efficientnet_lite0',
+    features='features/efficientnet_lite0',
     num_classes=num_classes,
 )
 train_dataloader = dict(
