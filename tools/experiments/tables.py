@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
 
-from .plans import Run, find_config
+from .plans import LOADERS, Run, find_config
 
 TRAN = 'Tran et al., ICCV 2015'
 GAN = 'Gan et al., CVPR 2018'
@@ -191,6 +191,32 @@ def _on_features(folder: str) -> tuple:
     )
 
 
+ZOO = dict(slowonly=2048, tsm=2048, swin=768)
+"""Networks of Kinetics-400 whose features are used, and their channels."""
+
+
+def _zoo_tables(folder: str, title: str) -> tuple:
+    """The rows on features of each network."""
+    tables = []
+    for network, channels in ZOO.items():
+        changes = (
+            *(
+                (f'{loader}.dataset.features', f'features/{network}')
+                for loader in LOADERS
+            ),
+            ('model.backbone.in_channels', channels),
+            ('model.cls_head.in_channels', channels),
+        )
+        rows = tuple(
+            replace(row, changes=changes + row.changes)
+            for row in _on_features(folder)
+            if not row.config.endswith('attention_few.py')
+        )
+        name = f'{folder.partition("_")[0]}-{network}'
+        tables.append(Table(name, f'{title}, features of {network}', rows))
+    return tuple(tables)
+
+
 def _hidden(row: Row) -> Row:
     wide = (
         ('model.backbone.hidden_channels', HIDDEN),
@@ -352,6 +378,8 @@ TABLES = (
     Table('fights', 'Table 1 on 80 real videos', _small('fights')),
     *_feature_tables('ut', 'UT-Interaction', 'ut_interaction', TEN),
     _choice(),
+    *_zoo_tables('ucf101_features', 'UCF101'),
+    *_zoo_tables('hmdb51_features', 'HMDB51'),
     *_feature_tables(
         'fights-features', '80 real videos, features', 'fights/features', (1,)
     ),
