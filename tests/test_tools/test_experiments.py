@@ -4,7 +4,6 @@ import csv
 import fcntl
 import json
 import os
-import re
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
