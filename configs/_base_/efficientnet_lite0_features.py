@@ -31,7 +31,7 @@ pipeline = [
     dict(type='PackActionInputs'),
 ]
 test_dataloader = dict(
-    batch_size=16,  # clips
+    batch_size=2,  # clips: memory for more takes longer than the work
     num_workers=1,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='VideoClipDataset', test_mode=True, pipeline=pipeline),
