@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Callable, Optional
 
 import numpy as np
+import torch
 from mmaction.datasets import BaseActionDataset
 from mmaction.datasets import transforms as stock
 from mmaction.evaluation import AccMetric
@@ -427,10 +428,9 @@ def check_features(model: nn.Module, dataset: Any) -> None:
                 f'{part.feature_dim}, or name the features of the right '
                 'network.'
             )
-        # 60 of its 64 bits, which an int64 holds.
-        source = int(part.source[:15], 16)
-        known = int(backbone.source)
-        if known not in (0, source):
+        source = torch.tensor(list(bytes.fromhex(part.source)))
+        known = backbone.source.cpu()
+        if known.any() and not known.equal(source):
             raise ValueError(
                 f'The features {part.store.path} (network '
                 f'{part.store.about["config"]}, weights '
@@ -438,7 +438,7 @@ def check_features(model: nn.Module, dataset: Any) -> None:
                 'those that the model is trained on: write the features of '
                 'all videos with one config and one checkpoint.'
             )
-        backbone.source.fill_(source)
+        backbone.source.copy_(source)
         if not part.test_mode:
             part.check_finite()
 

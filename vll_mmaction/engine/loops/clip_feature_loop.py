@@ -110,8 +110,7 @@ class ClipFeatureLoop(TestLoop):
         Returns:
             dict[str, int]: How many videos and clips there are.
         """
-        model = self.runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = self._model()
         layer = class_layer(model.cls_head)
         # Stock takes it with a batch size of 1 only; a batch is bounded here.
         (model.test_cfg or {}).pop('max_testing_views', None)
@@ -137,6 +136,16 @@ class ClipFeatureLoop(TestLoop):
             'current',
         )
         return dict(videos=len(counts), clips=int(counts.sum()))
+
+    def _model(self) -> nn.Module:
+        model = self.runner.model
+        return model.module if is_model_wrapper(model) else model
+
+    def unused_parameters(self) -> list[str]:
+        """Names of the parameters of the class layer, within the model."""
+        model = self._model()
+        own = set(map(id, class_layer(model.cls_head).parameters()))
+        return [k for k, x in model.named_parameters() if id(x) in own]
 
     def _begin(
         self, model: nn.Module, layer: nn.Linear, counts: np.ndarray

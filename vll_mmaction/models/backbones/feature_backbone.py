@@ -41,7 +41,8 @@ class FeatureBackbone(BaseModule):
                 nn.ReLU(),
             )
         # Goes into the checkpoint: which features the model was trained on.
-        self.register_buffer('source', torch.zeros((), dtype=torch.int64))
+        # Byte by byte: SyncBuffersHook takes the mean over ranks, by floats.
+        self.register_buffer('source', torch.zeros(8, dtype=torch.int64))
 
     def forward(self, x: Tensor) -> Tensor:
         """Features for the head.
