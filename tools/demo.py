@@ -42,8 +42,8 @@ from torch import nn
 
 import vll_mmaction  # noqa: F401  (before mmaction.models is imported)
 from vll_mmaction.apis import init_video_recognizer, score_video
+from vll_mmaction.evaluation.class_names import read_class_names
 from vll_mmaction.video_io.frame_source import read_frames
-from vll_mmaction.visualization.result_files import read_class_names
 from vll_mmaction.visualization.vote_plots import printable
 from vll_mmaction.visualization.vote_timeline import (
     VideoVote,

@@ -144,8 +144,53 @@ CASES = [
     Case(
         'head_without_classes',
         {f'{HEAD}type': 'VideoLevelFeatureHead'},
-        'there is no VideoLevel...',
+        'there is no Video...',
         ['VideoLevelFeatureHead', 'it extracts features'],
+    ),
+    Case(
+        'head_without_one_class_layer',
+        {f'{HEAD}type': 'VideoAttentionTRNHead'},
+        'there is no Video...',
+        ['VideoAttentionTRNHead', 'sums over sets of frames'],
+    ),
+    Case(
+        'attention_of_a_head_without',
+        {f'{HEAD}average_clips': 'attention'},
+        'average_clips of ... must be one of ..., but got ...',
+        ['VideoLevelI3DHead', "'attention'", "type='VideoAttentionI3DHead'"],
+    ),
+    Case(
+        'attention_of_a_stock_head',
+        {**STOCK_HEAD, **CLIP_LOSS, f'{HEAD}average_clips': 'attention'},
+        'model.cls_head.average_clips=... is unknown to ...',
+        ["'attention'", "'I3DHead'", "type='VideoAttentionI3DHead'"],
+    ),
+    Case(
+        'vote_of_a_stock_head',
+        {**STOCK_HEAD, **CLIP_LOSS, f'{HEAD}average_clips': 'vote'},
+        'model.cls_head.average_clips=... is unknown to ...',
+        ["'vote'", "'I3DHead'", "type='VideoLevelI3DHead'"],
+    ),
+    Case(
+        'attention_with_the_loss_of_another_head',
+        {f'{HEAD}type': 'VideoAttentionI3DHead'},
+        '... learns its attention from a loss that knows of it...',
+        ['VideoAttentionI3DHead', 'VideoLevelLoss', "'VideoAttentionLoss'"],
+    ),
+    Case(
+        'loss_of_attention_in_a_head_without',
+        {f'{HEAD}loss_cls': dict(type='VideoAttentionLoss')},
+        "model.cls_head.loss_cls.type='VideoAttentionLoss' needs the scores "
+        'of a gate...',
+        ["type='VideoAttentionI3DHead'", "'VideoLevelI3DHead'"],
+    ),
+    Case(
+        'full_convolution_with_attention',
+        {f'{HEAD}type': 'VideoAttentionI3DHead',
+         f'{HEAD}loss_cls': dict(type='VideoAttentionLoss'),
+         'model.test_cfg': dict(fcn_test=True)},
+        'model.test_cfg.fcn_test=True puts a convolution...',
+        ["'VideoAttentionI3DHead'", 'fcn_test=False'],
     ),
     Case(
         'stock_head',

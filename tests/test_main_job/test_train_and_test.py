@@ -25,16 +25,32 @@ def weights(work_dir, epoch):
     return checkpoint['state_dict'], checkpoint
 
 
-@pytest.mark.parametrize('level', ['clip', 'vll'])
-def test_train_resume_and_test(level, data_root, tmp_path):
+ATTENTION = """
+model['cls_head'].update(
+    type='VideoAttentionI3DHead',
+    attention_channels=8,
+    average_clips='attention',
+    loss_cls=dict(_delete_=True, type='VideoAttentionLoss'))
+"""
+TERMS = dict(clip=['loss_cls'], attention=['loss_ce', 'loss_video'])
+
+
+# Two processes wait for each other's gradient of each parameter, also where a
+# video has one clip. What VideoLevelLoss learns resumes in
+# test_exact_resume_hook.py.
+@pytest.mark.parametrize('level, processes', [('clip', 0), ('attention', 2)])
+def test_train_resume_and_test(level, processes, data_root, tmp_path):
+    base = 'vll' if level == 'attention' else level
     config = small_config(
-        tmp_path / f'{level}.py', f'{level}_c3d_ucf101.py', data_root
+        tmp_path / f'{level}.py',
+        f'{base}_c3d_ucf101.py',
+        data_root,
+        extra=ATTENTION if level == 'attention' else '',
     )
     whole, parts = tmp_path / 'whole', tmp_path / 'parts'
-    train = ('dist_train.sh', config, 0, '--seed', 5, '--work-dir')
+    train = ('dist_train.sh', config, processes, '--seed', 5, '--work-dir')
     log = run_tool(*train, whole, cwd=tmp_path)
-    terms = ('loss_ce', 'loss_ccl') if level == 'vll' else ('loss_cls',)
-    for term in terms:
+    for term in TERMS[level]:
         assert re.search(rf'Epoch\(train\) .* {term}: \d', log)
 
     # Stopped after an epoch and resumed: the same to the last bit, although
@@ -65,7 +81,12 @@ def test_train_resume_and_test(level, data_root, tmp_path):
     assert np.diff(first.video_offsets).tolist() == [1, 7, 2, 4, 1, 5]
     (metrics,) = (tmp_path / 'a').glob('*/*.json')
     metrics = json.loads(metrics.read_text())
-    assert metrics['acc/top1'] == metrics['clip/video_acc_vote']
+    if level == 'attention':
+        assert len(first.clip_weights) == len(first.clip_scores)
+        assert metrics['acc/top1'] == metrics['clip/video_acc_attention']
+        assert wanted['cls_head.gate.w.weight'].any()
+    else:
+        assert metrics['acc/top1'] == metrics['clip/video_acc_vote']
     for name, value in consistency_figures(first).items():
         assert metrics[f'clip/{name}'] == pytest.approx(value)
     assert 'Clip results saved to' in alone

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ..datasets import SampleVideoClips
 from ..evaluation import ClipResults
+from ..evaluation.class_names import find_class_names
 from ..video_io.frame_index import count_frames
 from ..video_io.frame_source import read_frames
 
@@ -39,8 +40,6 @@ SECONDS_TO_COUNT = 600
 
 OPENERS = ('VideoReaderInit', 'DecordInit', 'PyAVInit', 'OpenCVInit')
 DECODERS = ('DecordDecode', 'PyAVDecode', 'OpenCVDecode', 'RawFrameDecode')
-LABEL_MAPS = ('label_map.txt', 'classes.txt')
-"""Files of class names in the folder of a data set."""
 
 
 def init_video_recognizer(
@@ -146,12 +145,8 @@ def _find_classes(
     known = [
         dataset.get('metainfo', {}).get('classes', ()),
         loaded.get('meta', {}).get('dataset_meta', {}).get('classes', ()),
+        find_class_names(dataset.get('data_root') or '', number),
     ]
-    for name in LABEL_MAPS:
-        path = osp.join(dataset.get('data_root') or '', name)
-        if osp.isfile(path):
-            with open(path, encoding='utf-8', errors='replace') as file:
-                known.append(file.read().splitlines())
     return next((tuple(x) for x in known if len(x) == number), ())
 
 

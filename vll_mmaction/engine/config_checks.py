@@ -35,6 +35,8 @@ from vll_mmaction.evaluation import ClipConsistencyMetric
 from vll_mmaction.models import (
     C3DLite,
     FeatureBackbone,
+    VideoAttentionHeadMixin,
+    VideoAttentionLoss,
     VideoLevelHeadMixin,
     VideoLevelLoss,
 )
@@ -205,6 +207,8 @@ def check_model(model: nn.Module) -> None:
             'max_training_views out.'
         )
     head, backbone = _head(model), getattr(model, 'backbone', None)
+    if head is not None:
+        _check_average(model, head)
     if isinstance(backbone, C3DLite) and head and not model.with_neck:
         width = backbone.fc7.out_features
         if head.in_channels != width:
@@ -213,6 +217,35 @@ def check_model(model: nn.Module) -> None:
                 f'model.backbone.fc_channels={width}: write in_channels='
                 f'{width}.'
             )
+
+
+def _check_average(model: nn.Module, head: BaseHead) -> None:
+    """See that the head knows how it is to average its clips."""
+    name = type(head).__name__
+    stock = name.replace('VideoLevel', '')
+    rule = getattr(head, 'average_clips', None)
+    if rule in ('vote', 'attention') and not isinstance(
+        head, VideoLevelHeadMixin
+    ):
+        twin = 'VideoLevel' if rule == 'vote' else 'VideoAttention'
+        raise ValueError(
+            f"model.cls_head.average_clips='{rule}' is unknown to "
+            f"type='{name}'. Use type='{twin}{stock}'."
+        )
+    attends = isinstance(head, VideoAttentionHeadMixin)
+    if isinstance(head.loss_cls, VideoAttentionLoss) and not attends:
+        raise ValueError(
+            "model.cls_head.loss_cls.type='VideoAttentionLoss' needs the "
+            f"scores of a gate, which type='{name}' does not have. Use "
+            f"type='VideoAttention{stock}'."
+        )
+    fcn_test = (getattr(model, 'test_cfg', None) or {}).get('fcn_test')
+    if attends and fcn_test:
+        raise ValueError(
+            'model.test_cfg.fcn_test=True puts a convolution in the place of '
+            f"the class layer, without which model.cls_head.type='{name}' "
+            'cannot attend to clips. Use fcn_test=False.'
+        )
 
 
 def check_sample(model: nn.Module, dataset: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmaction.registry import MODELS
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OptimWrapper
 from mmengine.runner import save_checkpoint
 
 from vll_mmaction.compat import reads_weights_only
@@ -209,3 +210,46 @@ def test_mmengine_initialises_from_a_whole_backbone(tmp_path):
     model.init_weights()
     for name, value in model.state_dict().items():
         assert torch.equal(value, trained.backbone.state_dict()[name])
+
+
+@pytest.mark.parametrize('frozen', [0, 2, 5, 7])
+def test_frozen_stages_keep_their_weights(frozen, tmp_path):
+    whole = recognizer(dropout_ratio=0)
+    save_checkpoint(
+        dict(state_dict=whole.state_dict()), str(tmp_path / 'a.pth')
+    )
+    model = recognizer(
+        dropout_ratio=0,
+        frozen_stages=frozen,
+        pretrained_convs=str(tmp_path / 'a.pth'),
+    )
+    model.init_weights()
+    for layer in ('fc6', 'fc7'):
+        ours = getattr(model.backbone, layer).state_dict()
+        getattr(whole.backbone, layer).load_state_dict(ours)
+    whole.cls_head.load_state_dict(model.cls_head.state_dict())
+    clips = torch.randn(3, 3, 8, 20, 28)
+    grads = []
+    for one in (model.train(), whole.train()):
+        scores = one.cls_head(one.backbone(clips))
+        scores[:, 0].sum().backward()
+        grads.append({k: p.grad for k, p in one.named_parameters()})
+    layers = ['conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'fc6', 'fc7']
+    for name, grad in grads[0].items():
+        kept = any(f'backbone.{layer}.' in name for layer in layers[:frozen])
+        assert (grad is None) == kept
+        if not kept:
+            torch.testing.assert_close(grad, grads[1][name])
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1))
+    wrapper.step()
+    after = model.state_dict()
+    changed = {name for name in after if (after[name] != before[name]).any()}
+    assert not any(f'.{x}.' in k for x in layers[:frozen] for k in changed)
+    assert all(f'backbone.{x}.weight' in changed for x in layers[frozen:])
+
+
+@pytest.mark.parametrize('frozen', [-1, 8, 2.5, None])
+def test_frozen_stages_are_checked(frozen):
+    with pytest.raises(ValueError, match=f'0 .none. to 7 .*got {frozen}'):
+        C3DLite(**SMALL, frozen_stages=frozen)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from mmaction.registry import MODELS
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from tiny_recognizers import batch, sample
 from torch import nn
@@ -172,6 +173,42 @@ def test_accumulation_equals_one_step_less_often():
     one, other = (model.state_dict() for model in models)
     assert_close(one, other, rtol=1e-4, atol=1e-5)
     assert not torch.equal(one[name], start)
+
+
+def train_rank(rank, folder):
+    """A step of one of two processes, a video each, of 3 clips and of 1."""
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
+    )
+    model = MMDistributedDataParallel(build('I3D', views=2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.train_step(half(rank), OptimWrapper(optimizer))
+    torch.save(model.module.state_dict(), folder / f'{rank}.pth')
+    torch.distributed.destroy_process_group()
+
+
+def half(rank):
+    data = batch((3, 1), shape=NETWORKS['I3D'][3])
+    own = slice(3) if rank == 0 else slice(3, 4)
+    return {name: values[own] for name, values in data.items()}
+
+
+def test_two_processes_take_the_step_of_one(tmp_path):
+    torch.multiprocessing.start_processes(
+        train_rank, (tmp_path,), nprocs=2, start_method='fork'
+    )
+    alone = build('I3D', views=2)
+    start = copy.deepcopy(alone.state_dict())
+    optimizer = torch.optim.SGD(alone.parameters(), lr=0.1)
+    data = batch((3, 1), shape=NETWORKS['I3D'][3])
+    alone.train_step(data, OptimWrapper(optimizer))
+    first, second = (torch.load(tmp_path / f'{i}.pth') for i in range(2))
+    for name, value in alone.state_dict().items():
+        assert torch.equal(first[name], second[name])
+        assert_close(first[name], value, rtol=1e-4, atol=1e-5)
+    for name in ('v', 'u', 'w'):
+        name = f'cls_head.gate.{name}.weight'
+        assert not torch.equal(first[name], start[name])
 
 
 @pytest.mark.parametrize('views', [None, 2])

@@ -43,10 +43,13 @@ class C3DLite(BaseModule):
         channels_last (bool): Keep the channels of a voxel side by side
             (``torch.channels_last_3d``), which rounds differently and is
             about twice as fast on a CPU. Defaults to False.
+        frozen_stages (int): How many of the layers, from conv1 on, keep
+            their weights: 5 are the convolutions, 7 all. Defaults to 0.
         init_cfg (dict | list[dict], optional): Defaults to Kaiming.
 
     Raises:
-        ValueError: ``conv_channels`` or ``input_size`` has a wrong length.
+        ValueError: ``conv_channels`` or ``input_size`` has a wrong length, or
+            ``frozen_stages`` is not from 0 to 7.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class C3DLite(BaseModule):
         in_channels: int = 3,
         pretrained_convs: Optional[str] = None,
         channels_last: bool = False,
+        frozen_stages: int = 0,
         init_cfg: Union[dict, list, None] = dict(  # noqa: B006
             type='Kaiming', layer=['Conv3d', 'Linear'], mode='fan_in'
         ),
@@ -90,6 +94,14 @@ class C3DLite(BaseModule):
         self.fc7 = nn.Linear(fc_channels, fc_channels)
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout_ratio)
+        layers = (*(f'conv{i}' for i in range(1, 6)), 'fc6', 'fc7')
+        if frozen_stages not in range(len(layers) + 1):
+            raise ValueError(
+                f'frozen_stages must be from 0 (none) to {len(layers)} (all '
+                f'of {", ".join(layers)}), but got {frozen_stages}'
+            )
+        for name in layers[:frozen_stages]:
+            self.get_submodule(name).requires_grad_(False)
         if channels_last:
             # Convolutions follow their weights, pools their input.
             self.to(memory_format=torch.channels_last_3d)
