@@ -74,7 +74,7 @@ def test_bad_files_get_a_reason(videos, tmp_path):
     assert [index[v].frames for v in videos] == [5, 40, 17]
     assert [index[v].frames for v in bad] == [0] * 5
     assert index[bad[0]].reason == 'the file is empty'
-    assert 'cannot be decoded' in index[bad[1]].reason
+    assert 'cannot be opened' in index[bad[1]].reason
     assert index[bad[4]].reason == 'there is no such file'
 
 
@@ -123,7 +123,7 @@ def test_a_file_that_is_no_index_is_never_overwritten(videos, tmp_path):
             load_or_build(videos, str(path))
         assert path.read_text() == content
     path.write_text('{"format": "vll_mmaction frame index", "version": 9}\n')
-    with pytest.raises(ValueError, match='version 9, this is version 1'):
+    with pytest.raises(ValueError, match='version 9, this is version 2'):
         FrameIndex(str(path))
 
 

@@ -6,7 +6,6 @@ pipeline and scores all of them. However long the video is, it is gone through
 once, and the frames of one clip and the inputs of a few are held.
 """
 
-import logging
 import os.path as osp
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -21,7 +20,6 @@ from mmaction.datasets.transforms import DecordDecode
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
@@ -175,9 +173,7 @@ def score_video(
             are done and with that of all.
 
     Returns:
-        ClipResults: Of this one video, label -1. If the video cannot be
-        decoded to its end a warning is logged, and ``total_frames`` is the
-        number of frames that can be.
+        ClipResults: Of this one video, label -1.
 
     Raises:
         ValueError: The video cannot be used, the test pipeline is none for
@@ -213,8 +209,7 @@ def score_video(
         gates.append(sample.get('clip_gates', torch.zeros(0)).cpu())
         if on_clips is not None:
             on_clips(len(scores), num_clips)
-    complete = len(scores) == num_clips
-    frame_inds = frame_inds[: len(scores)].reshape(-1)
+    frame_inds = frame_inds.reshape(-1)
     return ClipResults(
         clip_scores=torch.cat(scores).numpy(),
         video_offsets=np.array([0, sum(map(len, scores))]),
@@ -222,7 +217,7 @@ def score_video(
         filenames=np.array([path]),
         frame_inds=frame_inds,
         frame_offsets=np.array([0, len(frame_inds)]),
-        total_frames=np.array([entry.frames if complete else frames.position]),
+        total_frames=np.array([entry.frames]),
         views_per_clip=np.array([len(scores[0])]),
         class_names=np.array(model.dataset_meta['classes'], dtype=np.str_),
         config_name=np.array(Path(model.cfg.filename or '').stem),
@@ -274,7 +269,7 @@ class _FramesInOrder:
     def __init__(self, path: str, wanted: np.ndarray) -> None:
         self._frames = read_frames(path, wanted)
         self._kept: dict[int, np.ndarray] = {}
-        self.position = 0
+        self._position = 0
 
     def get_batch(self, numbers: np.ndarray) -> '_Frames':
         """Frames of a clip, which starts no earlier than the last one.
@@ -284,19 +279,13 @@ class _FramesInOrder:
 
         Returns:
             list[np.ndarray]: (H, W, 3) uint8 each, RGB.
-
-        Raises:
-            _EndOfVideo: The video cannot be decoded so far.
         """
         first, last = numbers.min(), numbers.max()
         self._kept = {k: x for k, x in self._kept.items() if k >= first}
-        while self.position <= last:
-            try:
-                number, frame = next(self._frames)
-            except ValueError as error:
-                raise _EndOfVideo(str(error)) from error
+        while self._position <= last:
+            number, frame = next(self._frames)
             self._kept[number] = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            self.position = number + 1
+            self._position = number + 1
         # Transforms may write into them, and clips may share them.
         return _Frames(self._kept[k].copy() for k in numbers.tolist())
 
@@ -306,34 +295,13 @@ class _Frames(list):
         return self
 
 
-class _EndOfVideo(ValueError):
-    """A video has fewer frames that can be decoded than was counted."""
-
-
 def _read_clips(
     pipeline: Compose, video: dict, num_clips: int, frames: _FramesInOrder
 ) -> Iterator[Tensor]:
-    """Network inputs of one clip after the other.
-
-    Raises:
-        ValueError: Not even the first clip can be decoded.
-    """
+    """Network inputs of one clip after the other."""
     for clip in range(num_clips):
-        try:
-            packed = pipeline(
-                dict(video, clip_ids=[clip], video_reader=frames)
-            )
-        except _EndOfVideo as error:
-            if clip == 0:
-                raise
-            print_log(
-                f'{error}. The last {num_clips - clip} of {num_clips} clips '
-                'are left out.',
-                'current',
-                level=logging.WARNING,
-            )
-            return
-        yield packed['inputs']
+        clip_of = dict(video, clip_ids=[clip], video_reader=frames)
+        yield pipeline(clip_of)['inputs']
 
 
 def _score_clips(

@@ -10,6 +10,7 @@ import math
 from typing import Any, Optional
 
 import av
+import cv2
 import numpy as np
 from av.filter import Graph
 from av.sidedata.sidedata import Type as SideDataType
@@ -20,10 +21,15 @@ from av.video.reformatter import (
     VideoReformatter,
 )
 
-FORMAT = 'bgr24'
 # Of `AVColorSpace`, those that YUV is converted from by a matrix: BT.709,
 # unspecified, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020.
 _MATRICES = (1, 2, 4, 5, 6, 7, 9)
+# Filters of a turn by 90, 180 and 270 degrees.
+TURNS = (
+    (('transpose', 'clock'),),
+    (('hflip', ''), ('vflip', '')),
+    (('transpose', 'cclock'),),
+)
 _ONE_THREAD = {} if int(av.__version__.split('.')[0]) < 17 else {'threads': 1}
 
 
@@ -53,7 +59,7 @@ class FrameConverter:
         if not steps and _is_plain(frame):
             converted = self._reformatter.reformat(
                 frame,
-                format=FORMAT,
+                format='bgr24',
                 interpolation=Interpolation.BICUBIC,
                 src_colorspace=int(frame.colorspace),
                 dst_colorspace=Colorspace.ITU601,
@@ -61,14 +67,10 @@ class FrameConverter:
                 dst_color_range=ColorRange.JPEG,
                 **_ONE_THREAD,
             )
-        else:
-            converted = self._filtered(frame, steps)
-        plane: Any = converted.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(
-            converted.height, plane.line_size
-        )
-        return rows[:, : 3 * converted.width].reshape(
-            converted.height, converted.width, 3
+            return _pixels(converted)
+        # To BGR this rounds in other ways than to RGB.
+        return cv2.cvtColor(
+            _pixels(self._filtered(frame, steps)), cv2.COLOR_RGB2BGR
         )
 
     def _filtered(
@@ -85,8 +87,19 @@ class FrameConverter:
             return self._graph.vpull()
         except (av.FFmpegError, ValueError) as error:
             raise ValueError(
-                f'frames of {frame.format.name} cannot be converted: {error}'
+                f'frames of {frame.format.name} with colours by matrix '
+                f'{int(frame.colorspace)} (see AVColorSpace) cannot be '
+                f'converted to RGB: {error}'
             ) from error
+
+
+def _pixels(frame: av.VideoFrame) -> np.ndarray:
+    """(H, W, 3) uint8 of a frame of 24 bits a pixel, without a copy."""
+    plane: Any = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(
+        frame.height, plane.line_size
+    )
+    return rows[:, : 3 * frame.width].reshape(frame.height, frame.width, 3)
 
 
 def _is_plain(frame: av.VideoFrame) -> bool:
@@ -123,9 +136,8 @@ def _make_graph(
         )
     ]
     nodes += [graph.add(name, argument) for name, argument in steps]
-    if not steps:
-        nodes.append(graph.add('scale', 'flags=bicubic'))
-    nodes += [graph.add('format', FORMAT), graph.add('buffersink')]
+    # FFmpeg puts the scaler where it belongs.
+    nodes += [graph.add('format', 'rgb24'), graph.add('buffersink')]
     graph.link_nodes(*nodes)
     graph.configure()
     return graph
