@@ -22,6 +22,8 @@ DEVELOPERS_TOOLS = (
     'backbone_table.py',
     'benchmarks',
     'docs',
+    'gpu_check',
+    'gpu_check.sh',
     'run_tests.sh',
     'setup_env.sh',
 )

@@ -294,7 +294,7 @@ def _data(folder: str, name: str, kind: str, **options):
     # Serializing would collect garbage for each file, which takes long.
     more = dict(test_mode=True, serialize_data=False)
     if kind == 'VideoClipDataset':
-        more.update(frame_index=f'{folder}/frame_index.jsonl')
+        more.update(frame_index=f'{folder}/frame_index')
     return DATASETS.build(
         dict(
             type=f'mmaction.{kind}',
@@ -543,7 +543,7 @@ def train_epoch(
     data = VideoClipDataset(
         ann_file=ann_file,
         data_prefix=dict(video=folder),
-        frame_index=f'{folder}/frame_index.jsonl',
+        frame_index=f'{folder}/frame_index',
         pipeline=pipeline(),
         max_bad_videos=1,
     )
@@ -626,7 +626,7 @@ def run(folder: Path, args: argparse.Namespace) -> bool:
     started = time.monotonic()
     index = load_or_build(
         [f'{videos}/{name}' for name in names],
-        f'{videos}/frame_index.jsonl',
+        f'{videos}/frame_index',
         videos,
     )
     entries = {name: index[f'{videos}/{name}'] for name in names}

@@ -30,8 +30,9 @@ from vll_mmaction.datasets import (
     VideoGroupedSampler,
 )
 from vll_mmaction.datasets.samplers import video_sampler
-from vll_mmaction.video_io import frame_index, video_probe
-from vll_mmaction.video_io.frame_index import VideoEntry, load_or_build
+from vll_mmaction.video_io import counting, prober, video_probe
+from vll_mmaction.video_io.frame_index import load_or_build
+from vll_mmaction.video_io.video_probe import probe_video
 
 STOCK = [
     dict(type='DecordInit'),
@@ -183,11 +184,11 @@ def kinds(tmp_path_factory):
 
 def test_the_report_names_each_bad_video(kinds):
     folder, dataset = kinds
-    path = folder / 'videos' / 'frame_index.jsonl.bad.txt'
+    path = folder / 'videos' / 'frame_index.bad.txt'
     head, *lines = path.read_text().splitlines()
     total = 1 + len(GOOD) + len(BAD)
     assert head.startswith(
-        f'# {len(BAD)} of the {total} videos in frame_index.jsonl cannot be'
+        f'# {len(BAD)} of the {total} videos in frame_index cannot be'
     )
     found = dict(line.split(': ', 1) for line in lines)
     assert found.keys() == {name.replace('\0', '\\x00') for name in BAD}
@@ -226,15 +227,16 @@ def test_rights_that_are_given_later_are_noticed(tmp_path, monkeypatch):
     def refuse(path, mode):
         raise PermissionError(13, 'Permission denied', path)
 
-    def count(videos):
+    def count(videos, _):
         for video in videos:
-            reason = video_probe.probe_video(video).reason
-            yield video, VideoEntry(frame_index._stamp(video), 0, reason)
+            yield video, prober.file_stamp(video), probe_video(video)
 
+    os.chmod(path, 0o600)
     with monkeypatch.context() as patch:
         patch.setattr(os, 'access', lambda path, mode: False)
         patch.setattr(video_probe, 'open', refuse, raising=False)
-        index = load_or_build([path], f'{tmp_path}/index', count=count)
+        patch.setattr(counting, 'count_frames', count)
+        index = load_or_build([path], f'{tmp_path}/index')
     assert index[path].reason == 'it cannot be read: Permission denied'
     assert load_or_build([path], f'{tmp_path}/index')[path].frames == 9
     assert not os.path.exists(index.report)

@@ -448,13 +448,13 @@ CASES = [
         'index_of_another_data_set',
         {f'{DATASET}frame_index': 'OTHER/videos/frame_index.jsonl'},
         'frame_index=... is the index of other videos...',
-        ['frame_index=', 'other_0.avi', 'Name another file'],
+        ['frame_index=', 'other_0.avi', 'Name another path'],
     ),
     Case(
         'index_is_another_file',
         {f'{DATASET}frame_index': 'OTHER/ann.txt'},
         '... is not a frame index...',
-        ['ann.txt', '`frame_index`', 'Name another file'],
+        ['ann.txt', '`frame_index`', 'Name another path'],
     ),
     # --- pipeline
     Case(

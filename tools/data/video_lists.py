@@ -466,8 +466,7 @@ def _count(found: dict, root: Path) -> FrameIndex:
     path = default_index_path(str(root), '')
     videos = [_path(root, video) for video in found.values()]
     try:
-        # The configs seek: else they would look at all videos once more.
-        return load_or_build(videos, path, str(root), seek=True)
+        return load_or_build(videos, path, str(root), all_facts=True)
     except ValueError as error:
         raise PreparationError(str(error)) from None
 

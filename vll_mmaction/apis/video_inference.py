@@ -27,14 +27,11 @@ from torch import Tensor, nn
 from ..datasets import SampleVideoClips
 from ..evaluation import ClipResults
 from ..evaluation.class_names import find_class_names
-from ..video_io.frame_index import count_frames
 from ..video_io.frame_source import read_frames
+from ..video_io.prober import count_frames
 
 CLIPS_AT_ONCE = 8
 """Clips through the network at once where the config does not say."""
-
-SECONDS_TO_COUNT = 600
-"""Time limit for counting the frames of a video."""
 
 OPENERS = ('VideoReaderInit', 'DecordInit', 'PyAVInit', 'OpenCVInit')
 DECODERS = ('DecordDecode', 'PyAVDecode', 'OpenCVDecode', 'RawFrameDecode')
@@ -183,7 +180,7 @@ def score_video(
     # An absolute path is never taken for a URL, as `a:b.avi` would be.
     path = osp.abspath(path)
     pipeline = _one_pass_pipeline(model.cfg)
-    ((_, entry),) = count_frames([path], 1, SECONDS_TO_COUNT)
+    ((_, _, entry),) = count_frames([path], num_workers=1)
     if entry.reason:
         raise ValueError(f'{path} cannot be used as a video: {entry.reason}')
     video = dict(

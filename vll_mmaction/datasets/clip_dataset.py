@@ -1,20 +1,21 @@
 """``VideoClipDataset``: a video dataset whose items are clips."""
 
 import os.path as osp
-from functools import partial
 from typing import Any, Callable, Optional, Union
 
 from mmaction.datasets import VideoDataset
+from mmaction.datasets.transforms import DecordInit
 from mmaction.registry import DATASETS
 
-from ..video_io.frame_index import (
-    FrameIndex,
-    count_by_transform,
-    default_index_path,
-    load_or_build,
-)
+from ..video_io.columns import TextColumn
+from ..video_io.frame_index import FrameIndex, default_index_path
 from .annotation_list import read_annotation_list, report_bad_videos
 from .clip_dataset_mixin import ClipDatasetMixin
+
+INSTEAD = (
+    ': write VideoReaderInit and ReadVideoClips in the place of DecordInit '
+    'and DecordDecode'
+)
 
 
 @DATASETS.register_module()
@@ -27,9 +28,15 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         ann_file (str): Annotation file, a line ``path label`` a video.
         pipeline (list[dict | Callable]): Transforms. One must be
             :class:`SampleVideoClips`.
-        frame_index (str, optional): File that holds the frame counts; made
+        frame_index (str, optional): Folder that holds the frame counts; made
             if it is missing. None chooses a place, see
             :func:`default_index_path`. Defaults to None.
+        count (str): How new videos are counted: ``'decode'``, or
+            ``'packets'``, ten times as fast, where you know that each packet
+            of a file is a frame. Defaults to ``'decode'``.
+        check_files (str): ``'always'`` looks at the start whether a file has
+            changed since it was counted; ``'never'`` trusts the index, which
+            spares a file system a question a video. Defaults to ``'always'``.
         per_video_augmentation (bool): Whether the clips of a video share one
             draw of crop, flip and so on. Defaults to False.
         max_bad_videos (float): Share of unusable videos, 0 to 1, above which
@@ -50,9 +57,15 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         ann_file: str,
         pipeline: list[Union[dict, Callable]],
         frame_index: Optional[str] = None,
+        count: str = 'decode',
+        check_files: str = 'always',
         **kwargs: Any,
     ) -> None:
+        _check_choice('count', count, ('decode', 'packets'))
+        _check_choice('check_files', check_files, ('always', 'never'))
         self.frame_index = frame_index
+        self.count = count
+        self.check_files = check_files
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -62,7 +75,12 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         )
         root = self.data_prefix.get('video') or ''
         return [
-            dict(filename=osp.join(root, name), label=label, line=line)
+            dict(
+                filename=osp.join(root, name),
+                name=name,
+                label=label,
+                line=line,
+            )
             for name, label, line in zip(
                 listed.names, listed.labels.tolist(), listed.lines.tolist()
             )
@@ -72,35 +90,46 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         """Add frame counts; leave out videos that cannot be used."""
         root = self.data_prefix.get('video') or ''
         path = self.frame_index or default_index_path(root, self.ann_file)
-        videos = [info['filename'] for info in self.data_list]
+        index = FrameIndex(path, root)
+        names = TextColumn.of(info['name'] for info in self.data_list)
         if self.frame_index:
-            FrameIndex(path, root).check_videos(videos)
-        count = self._other_counter()
-        # Only local files are sought.
-        seek = count is None and any(
-            getattr(transform, 'seek', False)
-            for transform in self.pipeline.transforms
+            index.check_videos(names)
+        transform = self._other_reader()
+        transforms = self.pipeline.transforms
+        local = transform is None
+        seek = local and any(getattr(t, 'seek', False) for t in transforms)
+        decord = local and any(isinstance(t, DecordInit) for t in transforms)
+        found = index.complete(
+            names,
+            transform,
+            self.count,
+            all_facts=seek or decord,
+            check_files=self.check_files != 'never',
         )
-        index = load_or_build(videos, path, root, count)
         usable, bad = [], []
-        for info in self.data_list:
-            entry = index[info['filename']]
-            if entry.frames:
-                info = dict(info, total_frames=entry.frames)
-                if seek:
-                    info['key_packets'] = entry.keys
-                usable.append(info)
-            else:
+        for number, info in enumerate(self.data_list):
+            facts = found.row(number).facts
+            reason = facts.reason
+            if decord and facts.decord:
+                reason = facts.decord + INSTEAD
+            if reason:
                 bad.append(
                     f'{self.ann_file}, line {info["line"]}: '
-                    f'{info["filename"]}: {entry.reason}'
+                    f'{info["filename"]}: {reason}'
                 )
+                continue
+            info = dict(info, total_frames=facts.frames)
+            if seek:
+                info['key_packets'] = facts.keys
+            usable.append(info)
         report = index.report if osp.exists(index.report) else ''
-        report_bad_videos(bad, len(videos), self.max_bad_videos, report)
+        report_bad_videos(
+            bad, len(self.data_list), self.max_bad_videos, report
+        )
         return usable
 
-    def _other_counter(self) -> Optional[Callable]:
-        """How to count frames where decord cannot: in other storage or format.
+    def _other_reader(self) -> Optional[Callable]:
+        """What counts frames where files cannot be decoded: other storage.
 
         A transform that sets ``total_frames`` from ``filename`` counts if it
         reads from other storage or says so by ``counts_frames = True``.
@@ -108,5 +137,10 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         for transform in self.pipeline.transforms:
             other = getattr(transform, 'io_backend', 'disk') != 'disk'
             if other or getattr(transform, 'counts_frames', False):
-                return partial(count_by_transform, transform)
+                return transform
         return None
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f'{name}={value!r} is none of {choices}')

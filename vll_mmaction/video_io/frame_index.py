@@ -1,91 +1,301 @@
-"""The frame index: how many frames each video has, counted once.
+"""The frame index: what each video of a data set holds, found out once.
 
-A text file (JSON lines) beside the videos holds, for each, its path, size,
-modification time and number of frames, or the reason why it cannot be used,
-and the key packets from which reading may begin.
-Videos that changed are counted again. Counting runs in subprocesses with a
-time limit, since decoders crash and hang on bad files. A second file beside
-it, ``<index>.bad.txt``, lists the unusable videos for people to read.
+A video is looked up by its path, and counted when it is new or its file has
+changed. Where rows are kept :mod:`.index_store` knows, who counts what
+:mod:`.counting`. Beside the index, ``<index>.bad.txt`` lists the unusable
+videos for people to read.
 """
 
 import contextlib
 import hashlib
-import json
 import os
 import os.path as osp
-import selectors
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Callable, Optional
 
-from mmengine.logging import print_log
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+import numpy as np
 from torch.utils.data import get_worker_info
 
-from .video_facts import KeyPacket
+from .columns import TextColumn
+from .counting import Counting, rank_of_job
+from .index_rows import DECODE, PACKETS, TEXT, TRANSFORM, FoundRows
+from .index_store import IndexStore, write_whole
+from .prober import file_stamp
+from .video_facts import VideoFacts
 
-FORMAT = 'vll_mmaction frame index'
-VERSION = 2
-INDEX_NAME = 'frame_index.jsonl'
-# Each is decoded to its end.
-SECONDS_A_VIDEO = 600
-SAVE_EVERY_SECONDS = 30
-# An index that has not been written for so long is complete.
-QUIET_SECONDS = 2 * (SECONDS_A_VIDEO + SAVE_EVERY_SECONDS)
-MISSING = (-1, -1)
+INDEX_NAME = 'frame_index'
 
 
-@dataclass(frozen=True)
-class VideoEntry:
-    """What the index knows of one video.
+class FrameIndex:
+    """Rows of the frame index, looked up by the paths of videos.
 
     Args:
-        stamp (tuple[int, int]): Size in bytes and modification time in ns of
-            the file when it was counted; (-1, -1) if it could not be read.
-        frames (int): Number of frames, 0 if the video cannot be used.
-        reason (str): Why it cannot be used, '' if it can.
-        keys (tuple[KeyPacket, ...]): Where reading may begin.
+        path (str): The index, a folder. Read if it exists, and so is a text
+            index of an earlier version, ``<path>.jsonl``; an ending
+            ``.jsonl`` of ``path`` is left out.
+        root (str): Folder to which the paths in the index are relative, so
+            that it moves with its videos. '' for absolute paths.
+
+    Raises:
+        ValueError: ``path`` holds something else than a frame index.
     """
 
-    stamp: tuple[int, int]
-    frames: int = 0
-    reason: str = ''
-    keys: tuple[KeyPacket, ...] = ()
+    def __init__(self, path: str, root: str = '') -> None:
+        self.path = path[: -len('.jsonl')] if path.endswith('.jsonl') else path
+        self._prefix = osp.join(root, '') if root else ''
+        self.store = IndexStore(self.path)
 
+    @property
+    def report(self) -> str:
+        """str: File that lists the unusable videos, see the module."""
+        return f'{self.path}.bad.txt'
 
-def _stamp(path: str) -> tuple[int, int]:
-    try:
-        stat = os.stat(path)
-        # Rights can be given without a change of the file's time.
-        readable = os.access(path, os.R_OK)
-    except (OSError, ValueError):  # ValueError: a null character
-        return MISSING
-    return (stat.st_size, stat.st_mtime_ns) if readable else MISSING
+    def _key(self, video: str) -> str:
+        """The name of a video in the index."""
+        if self._prefix and video.startswith(self._prefix):
+            video = video[len(self._prefix) :]
+        elif '://' not in video:
+            video = osp.abspath(video)
+        # The same on Windows and elsewhere.
+        return video.replace(os.sep, '/')
 
+    def keys(self, names: TextColumn) -> TextColumn:
+        """Names in the index of videos as annotation lists have them.
 
-def _write(path: str, rows: Sequence[str]) -> None:
-    """Write a file whole or not at all; several machines may do so."""
-    temporary = f'{path}.{socket.gethostname()}.{os.getpid()}.tmp'
-    try:
-        with open(
-            temporary, 'w', encoding='utf-8', errors='backslashreplace'
-        ) as file:
-            file.writelines(f'{row}\n' for row in rows)
-        os.replace(temporary, path)
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)
+        Args:
+            names (TextColumn): Paths, relative to the folder of the videos or
+                absolute.
+
+        Returns:
+            TextColumn: Of the same length.
+        """
+        rows = np.arange(len(names))
+        if os.sep == '/' and not names.contains(b'://'):
+            absolute = names.bytes_at() == ord('/')
+            if self._prefix:
+                rows = np.flatnonzero(absolute)
+            elif not names.contains(b'//') and not names.contains(b'/.'):
+                # Without detours an absolute path is its own name.
+                ends = names.bytes_at(last=True) != ord('/')
+                rows = np.flatnonzero(~(absolute & ends))
+        if not len(rows):
+            return names
+        texts = list(names)
+        for row in rows.tolist():
+            texts[row] = self._key(osp.join(self._prefix, texts[row]))
+        return TextColumn.of(texts)
+
+    def names(self, videos: Iterable[str]) -> TextColumn:
+        """Names in the index of videos by their whole paths."""
+        return TextColumn.of(map(self._key, videos))
+
+    def __getitem__(self, video: str) -> VideoFacts:
+        """What is known of a video.
+
+        Args:
+            video (str): Its path.
+
+        Returns:
+            VideoFacts: Of its latest row.
+
+        Raises:
+            KeyError: It is not in the index.
+        """
+        try:
+            return self.store.find(self.names([video])).row(0).facts
+        except KeyError:
+            raise KeyError(video) from None
+
+    def check_videos(self, names: TextColumn) -> None:
+        """Refuse to go on with the index of another data set.
+
+        That is one that has none of the videos, and whose own are not there.
+
+        Args:
+            names (TextColumn): Names of videos, see :meth:`keys`.
+
+        Raises:
+            ValueError: It is such an index.
+        """
+        keys = self.keys(names)
+        if not len(self.store) or self.store.find(keys).known.any():
+            return
+        stores = self.store.base.names, self.store.added.names
+        own = [name for part in stores for name in islice(part, 100)]
+        local = [name for name in own if '://' not in name]
+        paths = [osp.join(self._prefix, name) for name in local]
+        if not paths or any(map(osp.exists, paths)):
+            return
+        raise ValueError(
+            f'frame_index={self.path!r} is the index of other videos, such as '
+            f'{local[0]}, which are not in '
+            f'{self._prefix or "their folder"!r}; it has none of the '
+            f"dataset's, such as {osp.join(self._prefix, names[0])}. Name "
+            'another path in `frame_index`, or None to have one chosen.'
+        )
+
+    def complete(
+        self,
+        names: TextColumn,
+        transform: Optional[Callable[[dict], dict]] = None,
+        count: str = 'decode',
+        all_facts: bool = False,
+        check_files: bool = True,
+    ) -> FoundRows:
+        """The rows of videos; those that are new or changed are counted first.
+
+        All processes of a job may call it and share the work, as may several
+        jobs.
+
+        Args:
+            names (TextColumn): Names of videos, see :meth:`keys`.
+            transform (Callable, optional): Counts videos in other storage,
+                see :func:`count_by_transform`. Defaults to None.
+            count (str): ``'decode'``, or ``'packets'`` where each packet is
+                known to be a frame. Defaults to ``'decode'``.
+            all_facts (bool): Whether more than the number of frames is
+                needed, which indices of earlier versions do not hold.
+                Defaults to False.
+            check_files (bool): Whether to see if a file has changed since it
+                was counted. Defaults to True.
+
+        Returns:
+            FoundRows: A row for each video.
+
+        Raises:
+            RuntimeError: Called in a data loader's worker, where every worker
+                would count for itself.
+        """
+        keys = self.keys(names)
+        found, todo = self._missing(
+            names, keys, transform, count, all_facts, check_files
+        )
+        in_worker = get_worker_info() is not None
+        if todo and in_worker:
+            raise RuntimeError(
+                f'The frame index {self.path} is not complete and is never '
+                'built in a data loader worker: call `dataset.full_init()` '
+                'before the data loader starts (MMEngine does so unless '
+                '`lazy_init=True`).'
+            )
+        if todo:
+            Counting(self.store, todo, self._key, transform, count).run()
+            found = self.store.find(keys)
+        bad = not found.numbers('frames').all()
+        if rank_of_job()[0] == 0 and not in_worker:
+            # Of an index that cannot be written nothing is reported.
+            with contextlib.suppress(OSError):
+                if todo or (bad and not osp.exists(self.report)):
+                    self.save_report()
+                self.store.compact()
+        return found
+
+    def count_part(
+        self, names: TextColumn, part: tuple[int, int], count: str = 'decode'
+    ) -> int:
+        """Count a part of the videos that are new or changed; wait for nobody.
+
+        Args:
+            names (TextColumn): Names of videos, see :meth:`keys`.
+            part (tuple[int, int]): Number of the part, from 0, and of parts.
+            count (str): See :meth:`complete`. Defaults to ``'decode'``.
+
+        Returns:
+            int: Number of videos that were counted.
+        """
+        keys = self.keys(names)
+        _, todo = self._missing(names, keys, None, count, True, True)
+        counting = Counting(self.store, todo, self._key, None, count, part)
+        counting.run()
+        return len(counting.own)
+
+    def _missing(
+        self,
+        names: TextColumn,
+        keys: TextColumn,
+        transform: Optional[Callable],
+        count: str,
+        all_facts: bool,
+        check_files: bool,
+    ) -> tuple[FoundRows, dict[str, tuple[str, int]]]:
+        """Rows of videos, and which of these are to be counted."""
+        found = self.store.find(keys)
+        fresh = self._counted(found, transform, count, all_facts)
+        if check_files:
+            fresh &= self._unchanged(names, found, np.flatnonzero(fresh))
+        stale = np.flatnonzero(~fresh)
+        paths = (osp.join(self._prefix, name) for name in names.take(stale))
+        when = found.numbers('when')[stale].tolist()
+        return found, dict(zip(keys.take(stale), zip(paths, when)))
+
+    def _counted(
+        self,
+        found: FoundRows,
+        transform: Optional[Callable],
+        count: str,
+        all_facts: bool,
+    ) -> np.ndarray:
+        """Which rows hold what is needed; (n,) bool."""
+        by, frames = found.numbers('by'), found.numbers('frames')
+        if transform is not None:
+            good = np.ones(len(by), bool)
+        else:
+            good = by == DECODE
+            if count == 'packets':
+                good |= by == PACKETS
+            if not all_facts:
+                good |= by == TRANSFORM
+        if not all_facts:
+            # Why a video could not be used may hold no longer.
+            good |= (by == TEXT) & (frames > 0)
+        return good & found.known
+
+    def _unchanged(
+        self, names: TextColumn, found: FoundRows, rows: np.ndarray
+    ) -> np.ndarray:
+        """Which of some rows have the stamp of their file; (n,) bool."""
+        prefix = os.fsencode(self._prefix)
+        chosen = names if len(rows) == len(names) else names.take(rows)
+        stamps = np.fromiter(
+            (
+                number
+                for name in chosen.encoded()
+                for number in file_stamp(os.path.join(prefix, name))
+            ),
+            np.int64,
+            2 * len(rows),
+        ).reshape(-1, 2)
+        same = np.zeros(len(names), bool)
+        same[rows] = (found.numbers('size')[rows] == stamps[:, 0]) & (
+            found.numbers('mtime')[rows] == stamps[:, 1]
+        )
+        return same
+
+    def save_report(self) -> None:
+        """Write the report; remove an old one if all videos can be used."""
+        base, added = self.store.base, self.store.added
+        total = len(self.store) - int((base.find(added.names) >= 0).sum())
+        names = TextColumn.concatenate(
+            part.names.take(np.flatnonzero(np.asarray(part.frames) == 0))
+            for part in (base, added)
+        )
+        found = self.store.find(names)
+        rows = [found.row(number) for number in range(len(names))]
+        bad = {row.name: row.facts.reason for row in rows if row.facts.reason}
+        if bad:
+            lines = [
+                f'# {len(bad)} of the {total} videos in '
+                f'{osp.basename(self.path)} cannot be used. Each is tried '
+                'again when its file changes, all when the index is deleted.'
+            ]
+            lines += [
+                f'{_one_line(name)}: {_one_line(reason)}'
+                for name, reason in sorted(bad.items())
+            ]
+            write_whole(self.report, lines)
+        elif osp.exists(self.report):
+            os.remove(self.report)
 
 
 def _one_line(text: str) -> str:
@@ -94,397 +304,6 @@ def _one_line(text: str) -> str:
         c if c.isprintable() else c.encode('unicode_escape').decode()
         for c in text
     )
-
-
-def _entry_of(
-    size: int, mtime: int, frames: int, reason: str, keys: Any = ()
-) -> VideoEntry:
-    """An entry from what its line holds, without the path."""
-    keys = tuple(KeyPacket(*key) for key in keys)
-    return VideoEntry((size, mtime), frames, reason, keys)
-
-
-def _entry_from(stamp: tuple[int, int], answer: dict) -> VideoEntry:
-    """An entry from the answer of a subprocess."""
-    return _entry_of(
-        *stamp,
-        *(answer.get('frames', 0), answer['reason'], answer.get('keys', ())),
-    )
-
-
-class FrameIndex:
-    """Frame counts of videos, kept in a file.
-
-    Args:
-        path (str): The index file. Read if it exists.
-        root (str): Folder to which the paths in the file are relative, so
-            that an index moves with its videos. '' for absolute paths.
-
-    Raises:
-        ValueError: ``path`` holds something else than a frame index.
-    """
-
-    def __init__(self, path: str, root: str = '') -> None:
-        self.path = path
-        self._prefix = osp.join(root, '') if root else ''
-        self._entries: dict[str, VideoEntry] = {}
-        if osp.exists(path):
-            self._load()
-
-    def _key(self, video: str) -> str:
-        if self._prefix and video.startswith(self._prefix):
-            return video[len(self._prefix) :]
-        return video if '://' in video else osp.abspath(video)
-
-    def _load(self) -> None:
-        try:
-            with open(self.path, encoding='utf-8') as file:
-                header = json.loads(file.readline())
-                known = header['format'] == FORMAT
-                if known and header['version'] == VERSION:
-                    for line in file:
-                        key, *row = json.loads(line)
-                        self._entries[key] = _entry_of(*row)
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise ValueError(
-                f'{self.path} is not a frame index ({error}). Name another '
-                'file in `frame_index`, or delete this one if it was an '
-                'index: it is then made anew.'
-            ) from None
-        if not known:
-            raise ValueError(
-                f'{self.path} is not a frame index (its first line says '
-                f'{header["format"]!r}). Name another file in `frame_index`.'
-            )
-        if header['version'] != VERSION:
-            raise ValueError(
-                f'{self.path} is a frame index of version '
-                f'{header["version"]}, this is version {VERSION}. Delete it: '
-                'it is then made anew.'
-            )
-
-    def check_videos(self, videos: Sequence[str]) -> None:
-        """Refuse to go on with the index of another data set.
-
-        That is one that has none of the videos, and whose own are not there.
-
-        Args:
-            videos (Sequence[str]): Paths of videos.
-
-        Raises:
-            ValueError: It is such an index.
-        """
-        if not self._entries or any(video in self for video in videos):
-            return
-        local = [key for key in self._entries if '://' not in key][:100]
-        paths = [osp.join(self._prefix, key) for key in local]
-        if not paths or any(map(osp.exists, paths)):
-            return
-        raise ValueError(
-            f'frame_index={self.path!r} is the index of other videos, such as '
-            f'{local[0]}, which are not in '
-            f'{self._prefix or "their folder"!r}; it has none of the '
-            f"dataset's, such as {videos[0]}. Name another file in "
-            '`frame_index`, or None to have one chosen.'
-        )
-
-    @property
-    def report(self) -> str:
-        """str: File that lists the unusable videos, see the module."""
-        return f'{self.path}.bad.txt'
-
-    def save(self) -> None:
-        """Write index and report under a temporary name, then rename it."""
-        os.makedirs(osp.dirname(osp.abspath(self.path)), exist_ok=True)
-        rows = [json.dumps(dict(format=FORMAT, version=VERSION))]
-        for key, entry in sorted(self._entries.items()):
-            row = [key, *entry.stamp, entry.frames, entry.reason]
-            if entry.keys:
-                row.append(entry.keys)
-            rows.append(json.dumps(row))
-        _write(self.path, rows)
-        self.save_report()
-
-    def save_report(self) -> None:
-        """Write the report; remove an old one if all videos can be used."""
-        bad = {key: e for key, e in self._entries.items() if not e.frames}
-        if bad:
-            rows = [
-                f'# {len(bad)} of the {len(self._entries)} videos in '
-                f'{osp.basename(self.path)} cannot be used. Each is tried '
-                'again when its file changes, all when the index is deleted.'
-            ]
-            rows += [
-                f'{_one_line(key)}: {_one_line(entry.reason)}'
-                for key, entry in sorted(bad.items())
-            ]
-            _write(self.report, rows)
-        elif osp.exists(self.report):
-            os.remove(self.report)
-
-    def missing(self, videos: Sequence[str]) -> list[str]:
-        """Videos that are not in the index, or changed since.
-
-        Args:
-            videos (Sequence[str]): Paths of videos.
-
-        Returns:
-            list[str]: Those to be counted, each once, in order.
-        """
-        return [
-            video
-            for video in dict.fromkeys(videos)
-            if self._not_counted(video)
-        ]
-
-    def _not_counted(self, video: str) -> bool:
-        entry = self._entries.get(self._key(video))
-        return entry is None or entry.stamp != _stamp(video)
-
-    def update(
-        self, videos: Sequence[str], count: Optional[Callable] = None
-    ) -> None:
-        """Count the frames of videos that are new or changed, and save.
-
-        What was counted so far is saved every half minute, so that a killed
-        run goes on where it stopped.
-
-        Args:
-            videos (Sequence[str]): Paths of videos.
-            count (Callable, optional): Counts them, as :func:`count_frames`,
-                which is the default.
-        """
-        videos = list(dict.fromkeys(videos))
-        todo = [video for video in videos if self._not_counted(video)]
-        if todo:
-            self._take(
-                (count or count_frames)(todo),
-                len(todo),
-                f'Counting the frames of {len(todo)} videos',
-            )
-
-    def _take(
-        self, entries: Iterator[tuple[str, VideoEntry]], total: int, what: str
-    ) -> None:
-        """Take in entries as they come, and save."""
-        print_log(f'{what} for {self.path}', logger='current')
-        saved = time.monotonic()
-        for video, entry in _with_progress(entries, total, what):
-            self._entries[self._key(video)] = entry
-            if time.monotonic() - saved > SAVE_EVERY_SECONDS:
-                self.save()
-                saved = time.monotonic()
-        self.save()
-
-    def __contains__(self, video: str) -> bool:
-        return self._key(video) in self._entries
-
-    def __getitem__(self, video: str) -> VideoEntry:
-        return self._entries[self._key(video)]
-
-
-def _with_progress(items: Iterator, total: int, what: str) -> Iterator:
-    """Yield from items with a bar, or with log lines without a terminal."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    said = time.monotonic()
-    # A bar that is transient leaves the log as it would be without it.
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task('', total=total)
-        for done, item in enumerate(items, 1):
-            yield item
-            progress.advance(task)
-            if not console.is_terminal and time.monotonic() - said > 10:
-                said = time.monotonic()
-                print_log(f'{what}: {done} done', logger='current')
-
-
-class _Prober:
-    """One probing subprocess and the video it works on."""
-
-    def __init__(self) -> None:
-        self.video = ''
-        self.deadline = 0.0
-        program = osp.join(osp.dirname(__file__), 'probe_worker.py')
-        self.process = subprocess.Popen(
-            [sys.executable, program],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # Decoders chat about every flaw; the reason is in the answer.
-            stderr=subprocess.DEVNULL,
-        )
-        assert self.process.stdin and self.process.stdout
-        self.stdin, self.stdout = self.process.stdin, self.process.stdout
-
-    def ask(self, question: str, video: str, seconds: float) -> None:
-        self.video = video
-        self.deadline = time.monotonic() + seconds
-        try:
-            self.stdin.write(json.dumps([question, video]).encode() + b'\n')
-            self.stdin.flush()
-        except BrokenPipeError:
-            pass  # it died before: its closed output says so
-
-    def answer(self) -> dict:
-        """The answer that is there to be read, or why there is none."""
-        line = self.stdout.readline()
-        if line:
-            return json.loads(line)
-        code = self.process.wait()
-        how = f'signal {-code}' if code < 0 else f'exit code {code}'
-        return {'reason': f'the decoder crashed on it ({how})'}
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def give_up(self, seconds: float) -> dict:
-        """End the subprocess, which has not answered in time."""
-        self.stop()
-        return {'reason': f'the decoder hung on it ({seconds:g} s)'}
-
-
-def count_frames(
-    videos: Sequence[str],
-    num_workers: Optional[int] = None,
-    seconds: float = SECONDS_A_VIDEO,
-    start_prober: Callable[[], _Prober] = _Prober,
-) -> Iterator[tuple[str, VideoEntry]]:
-    """Count the frames of videos in subprocesses.
-
-    Args:
-        videos (Sequence[str]): Paths of videos.
-        num_workers (int, optional): Number of subprocesses. None means one a
-            CPU core, at most 8.
-        seconds (float): Time limit a video, in seconds.
-        start_prober (Callable): Makes a subprocess.
-
-    Yields:
-        tuple[str, VideoEntry]: A video and what was found, as it is found.
-    """
-    asked = _ask('decode', videos, num_workers, seconds, start_prober)
-    for video, stamp, answer in asked:
-        yield video, _entry_from(stamp, answer)
-
-
-def _ask(
-    question: str,
-    videos: Sequence[str],
-    num_workers: Optional[int],
-    seconds: float,
-    start_prober: Callable[[], _Prober],
-) -> Iterator[tuple[str, tuple[int, int], dict]]:
-    """Videos, their stamps before, and the answers of subprocesses."""
-    if num_workers is None:
-        num_workers = min(8, os.cpu_count() or 1)
-    todo = iter(videos)
-    stamps: dict[str, tuple[int, int]] = {}
-    with selectors.DefaultSelector() as waiting:
-
-        def give(prober: Optional[_Prober]) -> None:
-            """Hand the next video to a prober; end it if there is none."""
-            for video in todo:
-                stamps[video] = _stamp(video)
-                prober = prober or start_prober()
-                prober.ask(question, video, seconds)
-                waiting.register(prober.stdout, selectors.EVENT_READ, prober)
-                return
-            if prober:
-                prober.stop()
-
-        for _ in range(min(num_workers, len(videos))):
-            give(None)
-        try:
-            while waiting.get_map():
-                ready = {key.data for key, _ in waiting.select(timeout=1)}
-                now = time.monotonic()
-                for key in list(waiting.get_map().values()):
-                    prober = key.data
-                    if prober in ready:
-                        answer = prober.answer()
-                    elif now > prober.deadline:
-                        answer = prober.give_up(seconds)
-                    else:
-                        continue
-                    waiting.unregister(key.fileobj)
-                    video = prober.video
-                    alive = prober.process.poll() is None
-                    give(prober if alive else None)
-                    yield video, stamps.pop(video), answer
-        finally:
-            for key in list(waiting.get_map().values()):
-                key.data.stop()
-
-
-class FrameCounter:
-    """Counts the frames of one video after the other in a subprocess.
-
-    For readers without an index. Forks of a process start one of their own.
-    """
-
-    def __init__(self) -> None:
-        self._prober: Optional[_Prober] = None
-        self._owner = 0
-
-    def __call__(
-        self, video: str, seconds: float = SECONDS_A_VIDEO
-    ) -> VideoEntry:
-        """Count the frames of a video.
-
-        Args:
-            video (str): Its path.
-            seconds (float): Time limit, in seconds.
-
-        Returns:
-            VideoEntry: What was found.
-        """
-        stamp = _stamp(video)
-        if self._prober is None or self._owner != os.getpid():
-            self._prober, self._owner = _Prober(), os.getpid()
-        prober = self._prober
-        prober.ask('decode', video, seconds)
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(prober.stdout, selectors.EVENT_READ)
-            ready = waiting.select(timeout=seconds)
-        answer = prober.answer() if ready else prober.give_up(seconds)
-        if prober.process.poll() is not None:
-            self._prober = None
-        return _entry_from(stamp, answer)
-
-
-def count_by_transform(
-    transform: Callable[[dict], dict], videos: Sequence[str]
-) -> Iterator[tuple[str, VideoEntry]]:
-    """Count the frames of videos in other storage by what will read them.
-
-    Without a subprocess a decoder that crashes ends the run. Such videos have
-    no size and time here, so that changes go unnoticed.
-
-    Args:
-        transform (Callable): Sets ``total_frames`` from ``filename``, such as
-            ``DecordInit``.
-        videos (Sequence[str]): Paths of videos, as the transform takes them.
-
-    Yields:
-        tuple[str, VideoEntry]: A video and what was found.
-    """
-    for video in videos:
-        try:
-            frames = int(transform(dict(filename=video))['total_frames'])
-            reason = '' if frames else 'it has no frames'
-        except Exception as error:
-            frames, reason = 0, f'{type(error).__name__}: {error}'[:200]
-        yield video, VideoEntry(_stamp(video), frames, reason)
 
 
 def default_index_path(video_root: str, ann_file: str) -> str:
@@ -508,72 +327,26 @@ def default_index_path(video_root: str, ann_file: str) -> str:
     if os.access(path if osp.exists(path) else folder, os.W_OK):
         return path
     cache = os.environ.get('XDG_CACHE_HOME') or osp.expanduser('~/.cache')
-    name = hashlib.sha256(osp.abspath(path).encode()).hexdigest()[:16]
+    # The name that an index of an earlier version has there.
+    whole = osp.abspath(path) + '.jsonl'
+    name = hashlib.sha256(whole.encode()).hexdigest()[:16]
     return osp.join(cache, 'vll_mmaction', f'{name}.{INDEX_NAME}')
 
 
 def load_or_build(
-    videos: Sequence[str],
-    path: str,
-    root: str = '',
-    count: Optional[Callable] = None,
+    videos: Sequence[str], path: str, root: str = '', **needs: Any
 ) -> FrameIndex:
     """The frame index of videos, brought up to date.
 
-    One process a machine counts. The others read the file again and again
-    until it is complete, rather than wait in a collective, which would time
-    out on a large data set.
-
     Args:
-        videos (Sequence[str]): Paths of videos.
-        path (str): The index file.
-        root (str): Folder to which the paths in the file are relative.
-        count (Callable, optional): See :meth:`FrameIndex.update`.
+        videos (Sequence[str]): Whole paths of videos.
+        path (str): See :class:`FrameIndex`.
+        root (str): See :class:`FrameIndex`.
+        needs (Any): See :meth:`FrameIndex.complete`.
 
     Returns:
         FrameIndex: Holds every one of ``videos``.
-
-    Raises:
-        RuntimeError: Called in a data loader's worker, where every worker
-            would count for itself.
     """
     index = FrameIndex(path, root)
-    builds = get_worker_info() is None and not int(
-        os.environ.get('LOCAL_RANK') or 0
-    )
-    if not index.missing(videos):
-        bad = any(not index[video].frames for video in videos)
-        if builds and bad and not osp.exists(index.report):
-            # Of an index that cannot be written nothing is reported.
-            with contextlib.suppress(OSError):
-                index.save_report()
-        return index
-    if get_worker_info() is not None:
-        raise RuntimeError(
-            f'The frame index {path} is not complete and is never built in a '
-            'data loader worker: call `dataset.full_init()` before the data '
-            'loader starts (MMEngine does so unless `lazy_init=True`).'
-        )
-    if builds:
-        index.update(videos, count)
-        return index
-    said = changed = time.monotonic()
-    stamp = _stamp(path)
-    while index.missing(videos):
-        if stamp != _stamp(path):
-            stamp, changed = _stamp(path), time.monotonic()
-        quiet = time.monotonic() - changed > QUIET_SECONDS
-        if quiet and all(video in index for video in videos):
-            # They changed after local rank 0 counted them. What it found is
-            # used, so that all ranks have the same clips.
-            return index
-        if time.monotonic() - said > 60:
-            said = time.monotonic()
-            print_log(
-                f'Waiting for local rank 0 to complete {path}: '
-                f'{len(index.missing(videos))} videos to go',
-                logger='current',
-            )
-        time.sleep(1)
-        index = FrameIndex(path, root)
+    index.complete(index.names(videos), **needs)
     return index

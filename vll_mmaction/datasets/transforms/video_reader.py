@@ -33,8 +33,8 @@ from torch.utils.data import get_worker_info
 from ...video_io.clip_array import InterleavedClips, PlanarClips
 from ...video_io.clip_geometry import ClipGeometry, build_geometry
 from ...video_io.frame_cache import FrameCache
-from ...video_io.frame_index import FrameCounter
 from ...video_io.frame_source import read_frames
+from ...video_io.prober import FrameCounter
 
 _count_frames = FrameCounter()
 

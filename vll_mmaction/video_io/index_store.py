@@ -1,0 +1,344 @@
+"""The files of a frame index: a folder that many processes write at once.
+
+::
+
+    frame_index/
+        frame_index.json            what this folder is
+        base.3/*.npy                columns, written whole, then renamed
+        HOST-PID-RANDOM.rows        rows of a process that counts
+        HOST-PID-RANDOM.rows.done   rows of one that has ended
+
+A process appends to a file of its own, a line a row with a checksum: no locks
+are needed, on network disks neither, and a process that is killed leaves at
+most half a line, which nobody reads. Readers merge all files; now and then one
+makes a new base of them. An index of earlier versions, a text file
+``frame_index.jsonl`` beside the folder, is read as well.
+"""
+
+import json
+import os
+import os.path as osp
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import BinaryIO, Optional
+
+from .columns import TextColumn
+from .index_rows import (
+    TEXT,
+    FoundRows,
+    IndexColumns,
+    IndexRow,
+    read_lines,
+)
+from .video_facts import VideoFacts
+
+FORMAT = 'vll_mmaction frame index'
+VERSION = 2
+TEXT_VERSION = 1
+ABOUT = 'frame_index.json'
+OPEN, DONE = '.rows', '.rows.done'
+# Rows and files beside the base from which on a new one is made.
+MANY_ROWS, MANY_FILES = 1000, 16
+# A file of rows without its end is of a process that was killed, if nobody
+# has written to it for so long.
+DEAD_AFTER = 24 * 3600
+# Until then another job may have a base mapped that was replaced; on network
+# disks it would end where its files are deleted.
+KEEP_BASE = 30 * 24 * 3600
+SYNC_EVERY = 5
+
+
+class IndexStore:
+    """Reads and merges the files of an index; makes a new base of them.
+
+    Args:
+        folder (str): The index. Read if it exists.
+
+    Raises:
+        ValueError: ``folder`` is something else than a frame index.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._check()
+        self._base_number = -1
+        self.base = self.added = IndexColumns.of(())
+        self._read: dict[str, int] = {}
+        self.refresh()
+        self._take_over_text()
+
+    def _check(self) -> None:
+        """Refuse a folder or a file that is no index."""
+        if not osp.exists(self.folder):
+            return
+        about = osp.join(self.folder, ABOUT)
+        try:
+            with open(about, encoding='utf-8') as file:
+                _check_header(json.load(file), VERSION)
+        except FileNotFoundError:
+            if os.listdir(self.folder):
+                raise ValueError(
+                    f'{self.folder} is not a frame index, but a folder with '
+                    'other files. Name another in `frame_index`.'
+                ) from None
+        except NotADirectoryError:
+            raise ValueError(
+                f'{self.folder} is not a frame index, which is a folder now, '
+                'but a file. Name another path in `frame_index`; if this is '
+                'an index of an earlier version, rename it to '
+                f'{self.folder}.jsonl to have it taken over.'
+            ) from None
+        except ValueError as error:
+            raise _no_index(self.folder, error) from None
+
+    def refresh(self) -> TextColumn:
+        """Read what was added since.
+
+        Returns:
+            TextColumn: Names of the videos of which there are new rows.
+        """
+        for _ in range(100):
+            try:
+                return self._refresh()
+            except FileNotFoundError:
+                time.sleep(0.05)  # somebody makes a new base
+        return self._refresh()
+
+    def _refresh(self) -> TextColumn:
+        files = os.listdir(self.folder) if osp.isdir(self.folder) else []
+        number = max(_base_numbers(files), default=-1)
+        base, parts, read = self.base, [self.added], dict(self._read)
+        if number > self._base_number:
+            base = IndexColumns.map(osp.join(self.folder, f'base.{number}'))
+            parts, read = [], {}
+        new = []
+        for name, path in self._row_files(files):
+            with open(path, 'rb') as file:
+                file.seek(read.get(name, 0))
+                whole, end, _ = file.read().rpartition(b'\n')
+            lines = (whole + end).splitlines(keepends=True)
+            read[name] = read.get(name, 0) + len(whole + end)
+            new.append(IndexColumns.of(read_lines(lines)))
+        if parts != [self.added] or any(map(len, new)):
+            merged = IndexColumns.merge([_NONE, *parts, *new])
+            self.base, self.added = base, merged
+        self._base_number, self._read = number, read
+        return TextColumn.concatenate(part.names for part in [*new, _NONE])
+
+    def _row_files(self, files: list[str]) -> list[tuple[str, str]]:
+        """Names without their ending and paths of the files of rows."""
+        return [
+            (file.split(OPEN)[0], osp.join(self.folder, file))
+            for file in sorted(files)
+            if file.endswith((OPEN, DONE))
+        ]
+
+    def _take_over_text(self) -> None:
+        """Read the text index beside, unless the base holds its rows."""
+        path = f'{self.folder}.jsonl'
+        if not osp.exists(path):
+            return
+        about = osp.join(self.folder, f'base.{self._base_number}', TEXT_INDEX)
+        if osp.exists(about):
+            with open(about, encoding='utf-8') as file:
+                if json.load(file) == _stamp_of_text(path):
+                    return
+        with open(path, 'rb') as file:
+            rows = IndexColumns.of(_text_rows(file, path))
+        self.added = IndexColumns.merge([self.added, rows])
+
+    def writer(self) -> 'RowWriter':
+        """What appends rows, in a file of its own."""
+        os.makedirs(self.folder, exist_ok=True)
+        about = osp.join(self.folder, ABOUT)
+        if not osp.exists(about):
+            header = json.dumps(dict(format=FORMAT, version=VERSION))
+            write_whole(about, [header])
+        return RowWriter(self.folder)
+
+    def __len__(self) -> int:
+        """Number of rows; videos in the base that were counted again twice."""
+        return len(self.base) + len(self.added)
+
+    def find(self, names: TextColumn) -> FoundRows:
+        """The latest rows of videos.
+
+        Args:
+            names (TextColumn): Their names.
+
+        Returns:
+            FoundRows: Their rows.
+        """
+        return FoundRows(self.base, self.added, names)
+
+    def compact(self) -> None:
+        """Make a new base of all rows, if there are many beside it."""
+        files = os.listdir(self.folder) if osp.isdir(self.folder) else []
+        rows = self._row_files(files)
+        if len(self.added) < MANY_ROWS and len(rows) < MANY_FILES:
+            return
+        # Their ends may have been written since they were read.
+        whole = [
+            path
+            for name, path in rows
+            if path.endswith(DONE) or _age(path) > DEAD_AFTER
+        ]
+        self.refresh()
+        number = self._base_number + 1
+        folder = osp.join(self.folder, f'base.{number}')
+        temporary = f'{folder}.{_unique()}.tmp'
+        try:
+            merged = IndexColumns.merge([self.base, self.added])
+            merged.save(temporary)
+            text = f'{self.folder}.jsonl'
+            stamp = _stamp_of_text(text) if osp.exists(text) else None
+            write_whole(osp.join(temporary, TEXT_INDEX), [json.dumps(stamp)])
+            try:
+                os.rename(temporary, folder)
+            except OSError:
+                if osp.isdir(folder):
+                    return  # another was faster
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for path in whole:
+            with suppress(OSError):
+                os.remove(path)
+        for file in files:
+            path = osp.join(self.folder, file)
+            if file.startswith('base.') and _age(path) > KEEP_BASE:
+                shutil.rmtree(path, ignore_errors=True)
+        self.refresh()
+
+
+class RowWriter:
+    """Appends rows to a file of its own, each of them whole or not at all.
+
+    Args:
+        folder (str): The index.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._path = osp.join(folder, f'{_unique()}{OPEN}')
+        self._file: Optional[BinaryIO] = None
+        self._length = 0
+        self._synced = 0.0
+
+    def append(self, row: IndexRow) -> None:
+        """Append a row.
+
+        Args:
+            row (IndexRow): The row.
+
+        Raises:
+            OSError: The disk is full, or so; rows before stay.
+        """
+        if self._file is None:
+            self._file = open(self._path, 'ab', buffering=0)
+        line = row.to_line()
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                raise OSError(f'{self._path}: the disk is full')
+        except OSError:
+            with suppress(OSError):
+                self._file.truncate(self._length)
+            raise
+        self._length += len(line)
+        if time.monotonic() - self._synced > SYNC_EVERY:
+            # So that other machines see it.
+            os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """End the file, which then may become part of a base."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+            os.replace(self._path, f'{self._path[: -len(OPEN)]}{DONE}')
+
+    def __enter__(self) -> 'RowWriter':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+TEXT_INDEX = 'text_index.json'
+_NONE = IndexColumns.of(())
+
+
+def write_whole(path: str, lines: Sequence[str]) -> None:
+    """Write a text file whole or not at all; several machines may do so.
+
+    Args:
+        path (str): The file.
+        lines (Sequence[str]): Without line ends.
+    """
+    temporary = f'{path}.{_unique()}.tmp'
+    try:
+        with open(
+            temporary, 'w', encoding='utf-8', errors='backslashreplace'
+        ) as file:
+            file.writelines(f'{line}\n' for line in lines)
+        os.replace(temporary, path)
+    finally:
+        if osp.exists(temporary):
+            os.remove(temporary)
+
+
+def _unique() -> str:
+    host = re.sub(r'[^\w-]', '_', socket.gethostname())
+    return f'{host}-{os.getpid()}-{secrets.token_hex(4)}'
+
+
+def _base_numbers(files: list[str]) -> list[int]:
+    return [int(f[5:]) for f in files if re.fullmatch(r'base\.\d+', f)]
+
+
+def _age(path: str) -> float:
+    try:
+        return time.time() - os.stat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _stamp_of_text(path: str) -> list[int]:
+    stat = os.stat(path)
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _text_rows(file: BinaryIO, path: str) -> Iterator[IndexRow]:
+    """Rows of an index of an earlier version, without key packets."""
+    try:
+        _check_header(json.loads(file.readline()), TEXT_VERSION)
+        for line in file:
+            name, size, mtime, frames, reason, *_ = json.loads(line)
+            facts = VideoFacts(frames=frames, reason=reason)
+            yield IndexRow(name, size, mtime, 0, TEXT, facts)
+    except (ValueError, TypeError) as error:
+        raise _no_index(path, error) from None
+
+
+def _check_header(header: object, version: int) -> None:
+    if not isinstance(header, dict) or header.get('format') != FORMAT:
+        raise ValueError('it does not say that it is one')
+    if header.get('version') != version:
+        raise ValueError(
+            f'it is of version {header.get("version")}, this is version '
+            f'{version}'
+        )
+
+
+def _no_index(path: str, error: Exception) -> ValueError:
+    return ValueError(
+        f'{path} is not a frame index ({error}). Name another path in '
+        '`frame_index`, or delete this one if it was an index: it is then '
+        'made anew.'
+    )
