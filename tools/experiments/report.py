@@ -122,6 +122,7 @@ class Measured:
         return max(
             (rule for rule in RULES if found[rule]),
             key=lambda rule: mean_and_std(found[rule], self.weights)[0],
+            default=RULES[0],
         )
 
 

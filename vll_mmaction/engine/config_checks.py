@@ -451,7 +451,7 @@ def check_features(model: nn.Module, dataset: Any) -> None:
                 f"'{type(part).__name__}' ({getattr(part, 'ann_file', '')}) "
                 f"and '{type(backbone).__name__}'."
             )
-        if not features:
+        if not isinstance(backbone, FeatureBackbone):
             continue
         if part.feature_dim != backbone.in_channels:
             raise ValueError(

@@ -71,6 +71,8 @@ class ClipFeatureLoop(TestLoop):
             features, or a feature is not finite.
     """
 
+    dataloader: DataLoader
+
     def __init__(
         self,
         runner: Runner,
@@ -269,7 +271,7 @@ class ClipFeatureLoop(TestLoop):
                 'mean and std of the data_preprocessor.'
             )
         frames = [sample.get('frame_inds') for sample in self._outputs]
-        draw = batch.key[1]
+        _, draw = batch.key or (self.seed, 0)
         writer.write(list(batch), draw, half.cpu().numpy(), np.stack(frames))
 
 
