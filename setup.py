@@ -81,6 +81,7 @@ setup(
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
         'Jinja2',
+        'av>=15',
         'matplotlib>=3.7',
         'packaging',
         'pillow',
@@ -94,7 +95,6 @@ setup(
         ],
         'lite': LITE,
         'tests': [
-            'av',
             'hypothesis',
             'markdown-it-py',
             'mypy',

@@ -68,7 +68,8 @@ def build(network: str, way: str, narrow: int, chunk: int) -> torch.nn.Module:
 
     Args:
         network (str): One of ``WAYS``.
-        way (str): One of its ways.
+        way (str): One of its ways, or ``'half'``, the gradient through half
+            of the clips.
         narrow (int): All layers have that many times fewer channels.
         chunk (int): Clips a chunk, where the way has chunks.
 
@@ -115,9 +116,10 @@ def build(network: str, way: str, narrow: int, chunk: int) -> torch.nn.Module:
                 std=[58.395, 57.12, 57.375],
                 format_shape='NCTHW',
             ),
-            train_cfg=dict(max_training_views=chunk)
-            if way == 'chunks'
-            else None,
+            train_cfg=dict(
+                chunks=dict(max_training_views=chunk),
+                half=dict(backward_share=0.5),
+            ).get(way),
         )
     )
     model.init_weights()

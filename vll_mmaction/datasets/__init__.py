@@ -20,6 +20,7 @@ from .transforms import (
     SampleVideoClips,
     VideoReaderInit,
 )
+from .whole_video_dataset import WholeRawframeDataset, WholeVideoDataset
 
 __all__ = [
     'ClipBatch',
@@ -39,4 +40,6 @@ __all__ = [
     'VideoGroupedBatchSampler',
     'VideoGroupedSampler',
     'VideoReaderInit',
+    'WholeRawframeDataset',
+    'WholeVideoDataset',
 ]

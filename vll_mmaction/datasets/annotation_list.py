@@ -46,6 +46,7 @@ def read_annotation_list(
     num_classes: Optional[int] = None,
     delimiter: Optional[str] = None,
     numbers: Sequence[str] = (),
+    labelled: bool = True,
 ) -> AnnotationList:
     """Read an annotation file, checking each line.
 
@@ -57,6 +58,8 @@ def read_annotation_list(
             space. Defaults to None.
         numbers (Sequence[str]): Names of the whole numbers between path and
             label. Defaults to ().
+        labelled (bool): Whether lines end in a label. Without, all labels are
+            -1. Defaults to True.
 
     Returns:
         AnnotationList: Its videos, at least one.
@@ -66,7 +69,8 @@ def read_annotation_list(
         ValueError: It is no UTF-8, lists no videos, or a line is bad; the
             message names file and line.
     """
-    wanted = (delimiter or ' ').join(['path', *numbers, 'label'])
+    fields_wanted = ['path', *numbers, *['label'] * labelled]
+    wanted = (delimiter or ' ').join(fields_wanted)
     names, rows = [], []
     for number, line in enumerate(_lines(ann_file), 1):
         line = line.strip()
@@ -74,28 +78,50 @@ def read_annotation_list(
             continue
         where = f'{ann_file}, line {number}'
         # From the right, since a path may hold the delimiter.
-        name, *fields = line.rsplit(delimiter, len(numbers) + 1)
+        name, *fields = line.rsplit(delimiter, len(fields_wanted) - 1)
         name = name.strip()
-        if len(fields) <= len(numbers) or not name:
+        if len(fields) < len(fields_wanted) - 1 or not name:
             raise ValueError(
                 f'{where}: {line!r} has too few fields. Wanted: {wanted}'
             )
-        *values, text = fields
-        label = _parse_label(text, where, wanted, num_classes)
-        for key, value in zip(numbers, values):
+        label = -1
+        if labelled:
+            label = _parse_label(fields.pop(), where, wanted, num_classes)
+        for key, value in zip(numbers, fields):
             if not value.isdecimal():
                 raise ValueError(
                     f'{where}: {key} {value!r} is not a whole number. '
                     f'Wanted: {wanted}'
                 )
         names.append(name)
-        rows.append([number, label, *map(int, values)])
+        rows.append([number, label, *map(int, fields)])
     if not names:
         raise ValueError(f'{ann_file} lists no videos.')
     lines, labels, *columns = np.array(rows, dtype=np.int64).T.copy()
     return AnnotationList(
         ann_file, names, labels, lines, dict(zip(numbers, columns))
     )
+
+
+def media_folder(data_prefix: dict, key: str) -> str:
+    """Folder to which the paths of a list are relative.
+
+    Args:
+        data_prefix (dict): Of the dataset.
+        key (str): What its folder goes by.
+
+    Returns:
+        str: The folder; '' where the list has whole paths.
+
+    Raises:
+        ValueError: There is another key in its place.
+    """
+    if data_prefix and key not in data_prefix:
+        raise ValueError(
+            f'data_prefix={data_prefix} has no {key!r}, which is the folder '
+            f'of the videos here: write data_prefix=dict({key}=...).'
+        )
+    return data_prefix.get(key) or ''
 
 
 def _lines(ann_file: str) -> list[str]:

@@ -9,7 +9,11 @@ from mmaction.registry import DATASETS
 
 from ..video_io.columns import TextColumn
 from ..video_io.frame_index import FrameIndex, default_index_path
-from .annotation_list import read_annotation_list, report_bad_videos
+from .annotation_list import (
+    media_folder,
+    read_annotation_list,
+    report_bad_videos,
+)
 from .clip_dataset_mixin import ClipDatasetMixin
 
 INSTEAD = (
@@ -71,9 +75,13 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
     def load_data_list(self) -> list[dict]:
         """Read the annotation file, checking each line."""
         listed = read_annotation_list(
-            self.ann_file, self.num_classes, self.delimiter
+            self.ann_file,
+            self.num_classes,
+            # Stock's default; any white space will do.
+            None if self.delimiter == ' ' else self.delimiter,
+            labelled=self.labelled,
         )
-        root = self.data_prefix.get('video') or ''
+        root = media_folder(self.data_prefix, 'video')
         return [
             dict(
                 filename=osp.join(root, name),

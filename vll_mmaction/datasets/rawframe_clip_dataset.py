@@ -6,7 +6,11 @@ import numpy as np
 from mmaction.datasets import RawframeDataset
 from mmaction.registry import DATASETS
 
-from .annotation_list import read_annotation_list, report_bad_videos
+from .annotation_list import (
+    media_folder,
+    read_annotation_list,
+    report_bad_videos,
+)
 from .clip_dataset_mixin import ClipDatasetMixin
 
 
@@ -42,9 +46,12 @@ class RawframeClipDataset(ClipDatasetMixin, RawframeDataset):
         """Read the annotation file, checking each line."""
         numbers = ['offset'] * self.with_offset + ['total_frames']
         listed = read_annotation_list(
-            self.ann_file, self.num_classes, numbers=numbers
+            self.ann_file,
+            self.num_classes,
+            numbers=numbers,
+            labelled=self.labelled,
         )
-        root = self.data_prefix.get('img') or ''
+        root = media_folder(self.data_prefix, 'img')
         rows = np.stack(
             [listed.labels, listed.lines, *listed.numbers.values()], axis=1
         )
