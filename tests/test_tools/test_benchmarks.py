@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import balance
 import bench_common as common
+import features
 import growth
 import input_path
 import loss
@@ -231,3 +232,14 @@ def test_balance_prints_its_tables(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert 'ucf101, 9537 training videos' in out
     assert '| 8 x 2 |' in out and '| 1,000 videos, 8 a rank |' in out
+
+
+def test_features(monkeypatch, capsys):
+    for name, value in dict(CLIPS=40, VIDEOS=9, CHANNELS=16, CHUNK=7).items():
+        monkeypatch.setattr(features, name, value)
+    monkeypatch.setattr(features, 'BATCH', 3)
+    monkeypatch.setattr('sys.argv', ['features.py', '--workers', '1'])
+    features.main()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith('40 clips, ')
+    assert second.startswith('160 clips, ')

@@ -3,7 +3,9 @@
 from ..video_io.frame_index import FrameIndex
 from .clip_dataset import VideoClipDataset
 from .clip_dataset_mixin import ClipDatasetMixin
+from .clip_feature_dataset import ClipFeatureDataset
 from .dataset_wrappers import ConcatDataset, RepeatDataset
+from .feature_store import FeatureStore
 from .rawframe_clip_dataset import RawframeClipDataset
 from .samplers import (
     ClipBatch,
@@ -24,8 +26,10 @@ __all__ = [
     'ClipBatch',
     'ClipBatchSampler',
     'ClipDatasetMixin',
+    'ClipFeatureDataset',
     'ClipSampling',
     'ConcatDataset',
+    'FeatureStore',
     'FrameIndex',
     'KeyedBatchSampler',
     'RawframeClipDataset',

@@ -21,6 +21,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from vll_mmaction.datasets import (
     ClipBatchSampler,
     ClipDatasetMixin,
+    ClipFeatureDataset,
     SampleVideoClips,
     VideoGroupedBatchSampler,
     VideoGroupedSampler,
@@ -234,7 +235,8 @@ def check_evaluation(
 
 def _check_voters(stage: str, part: Any) -> None:
     """See that the clips of a video come together, several of them."""
-    if isinstance(part, ClipDatasetMixin):
+    whole = isinstance(part, ClipFeatureDataset) and part.test_mode
+    if isinstance(part, ClipDatasetMixin) and not whole:
         raise ValueError(
             f"{stage}_dataloader.dataset.type='{type(part).__name__}' gives "
             f'clips one by one, but ClipConsistencyMetric in {stage}_evaluator'
@@ -253,6 +255,8 @@ def _check_voters(stage: str, part: Any) -> None:
 
 def _may_differ(part: Any) -> bool:
     """Whether the videos of a test may differ in their number of clips."""
+    if isinstance(part, ClipFeatureDataset) and part.test_mode:
+        return len(np.unique(part.clip_counts)) > 1
     if isinstance(part, WholeVideoDataset):
         return len(np.unique(part.num_clips)) > 1
     # Where max_clips is more than 1, short videos have fewer.

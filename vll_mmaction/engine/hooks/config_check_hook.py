@@ -13,7 +13,13 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from vll_mmaction.engine import config_checks, data_checks, silent_traps
+from vll_mmaction.engine import (
+    config_checks,
+    data_checks,
+    feature_checks,
+    silent_traps,
+)
+from vll_mmaction.engine.loops import ClipFeatureLoop
 from vll_mmaction.engine.run_parts import dataset_parts
 
 
@@ -68,6 +74,8 @@ class ConfigCheckHook(Hook):
         Args:
             runner (Runner): The runner of the testing process.
         """
+        if isinstance(runner.test_loop, ClipFeatureLoop):
+            return  # which scores nothing
         model, loader = _model(runner), runner.test_dataloader
         evaluator = runner.test_evaluator
         if not all(
@@ -82,7 +90,10 @@ class ConfigCheckHook(Hook):
     def _check_data(
         self, stage: str, model: nn.Module, dataset: Dataset
     ) -> None:
+        feature_checks.check_features(model, dataset)
         data_checks.check_labels(model, dataset)
+        if feature_checks.gives_features(dataset):
+            return  # neither files of videos nor pixels
         data_checks.check_files(stage, dataset)
         if stage == 'train':
             data_checks.check_clips(dataset)
