@@ -326,11 +326,16 @@ def default_index_path(video_root: str, ann_file: str) -> str:
     folder = osp.dirname(osp.abspath(path))
     if os.access(path if osp.exists(path) else folder, os.W_OK):
         return path
-    cache = os.environ.get('XDG_CACHE_HOME') or osp.expanduser('~/.cache')
     # The name that an index of an earlier version has there.
     whole = osp.abspath(path) + '.jsonl'
     name = hashlib.sha256(whole.encode()).hexdigest()[:16]
-    return osp.join(cache, 'vll_mmaction', f'{name}.{INDEX_NAME}')
+    return osp.join(cache_folder(), f'{name}.{INDEX_NAME}')
+
+
+def cache_folder() -> str:
+    """The user's folder for what can be made anew."""
+    cache = os.environ.get('XDG_CACHE_HOME') or osp.expanduser('~/.cache')
+    return osp.join(cache, 'vll_mmaction')
 
 
 def load_or_build(

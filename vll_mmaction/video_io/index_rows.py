@@ -237,6 +237,26 @@ class FoundRows:
             found[there] = columns.columns[name][rows[there]]
         return found
 
+    def ragged(self, name: str) -> Ragged:
+        """A column of several values a row, such as ``'keys'``.
+
+        Args:
+            name (str): Its name.
+
+        Returns:
+            Ragged: Of the column's class; empty rows where there is none.
+        """
+        values: list[np.ndarray] = []
+        starts, ends = np.zeros((2, len(self.known)), np.int64)
+        shift = 0
+        for columns, rows in self._parts:
+            there = np.flatnonzero(rows >= 0)
+            part = columns.columns[name].take(rows[there])
+            starts[there], ends[there] = part.starts + shift, part.ends + shift
+            shift += len(part.values)
+            values.append(part.values)
+        return KINDS[name](np.concatenate(values), starts, ends)
+
     def lengths(self, name: str) -> np.ndarray:
         """Lengths of a ragged column; (n,) int64, 0 where there is no row."""
         found = np.zeros(len(self.known), dtype=np.int64)
