@@ -13,15 +13,17 @@ Example::
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -132,21 +134,32 @@ def start(
     return dataset, dataset.clip_counts
 
 
-def megabytes(name: str) -> float:
-    """Memory of this process.
-
-    Args:
-        name (str): As in ``/proc/self/status``: ``'VmHWM'`` is the largest so
-            far, ``'RssAnon'`` what is private now.
-
-    Returns:
-        float: In MB.
-    """
+def private_megabytes() -> float:
+    """Memory of this process that no file is mapped to, in MB."""
     with open('/proc/self/status', encoding='utf-8') as file:
         for line in file:
-            if line.startswith(f'{name}:'):
+            if line.startswith('RssAnon:'):
                 return int(line.split()[1]) / 1024
-    raise KeyError(name)
+    raise KeyError('RssAnon')
+
+
+@contextlib.contextmanager
+def watch_memory() -> Iterator[list[float]]:
+    """Private memory while something runs: before, now and then, after."""
+    found, done = [private_megabytes()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            found.append(private_megabytes())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        thread.join()
+        found.append(private_megabytes())
 
 
 def write_apart(folder: Path, num_videos: int) -> str:
@@ -169,7 +182,8 @@ def measure(num_videos: int, way: str) -> dict:
 
     Returns:
         dict: ``startup``, ``epoch``, ``lookup`` (processor seconds),
-        ``clips``, ``peak`` and ``private`` (MB beyond the imports).
+        ``clips``, ``peak`` and ``private`` (MB beyond the imports, that no
+        file is mapped to).
     """
     import vll_mmaction.datasets  # noqa: F401
 
@@ -178,15 +192,13 @@ def measure(num_videos: int, way: str) -> dict:
         os.environ['XDG_CACHE_HOME'] = name
         (folder / 'videos').mkdir()
         ann_file = write_apart(folder, num_videos)
-        before = megabytes('VmHWM'), megabytes('RssAnon')
         started = time.process_time()
-        if way == 'before':
-            dataset, counts = start_as_before(folder, ann_file)
-        else:
-            dataset, counts = start(folder, ann_file, way)
-        startup = time.process_time() - started
-        peak = megabytes('VmHWM') - before[0]
-        private = megabytes('RssAnon') - before[1]
+        with watch_memory() as memory:
+            if way == 'before':
+                dataset, counts = start_as_before(folder, ann_file)
+            else:
+                dataset, counts = start(folder, ann_file, way)
+            startup = time.process_time() - started
         started = time.process_time()
         for clip in np.linspace(0, len(dataset) - 1, 1000).astype(int):
             dataset.get_data_info(clip)
@@ -199,8 +211,8 @@ def measure(num_videos: int, way: str) -> dict:
         epoch=epoch,
         lookup=lookup,
         clips=int(counts.sum()),
-        peak=peak,
-        private=private,
+        peak=max(memory) - memory[0],
+        private=memory[-1] - memory[0],
     )
 
 
@@ -283,8 +295,8 @@ def main() -> None:
         'way',
         'clips',
         'start-up, s',
-        'largest memory, MB',
-        'private memory, MB',
+        'private memory at most, MB',
+        'then, MB',
         'dealing an epoch to 8 ranks, s',
         'looking up a clip, us',
     ]

@@ -252,7 +252,7 @@ class ClipTable:
                 parts = [getattr(column, part) for part in PARTS]
             for part in parts:
                 digest.update(f'{name} {part.dtype} {part.shape} '.encode())
-                digest.update(np.ascontiguousarray(part).data.cast('B'))
+                digest.update(np.ascontiguousarray(part).reshape(-1).data)
         place = osp.join(folder, digest.hexdigest())
         try:
             os.utime(place)  # it is in use

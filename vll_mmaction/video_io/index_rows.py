@@ -29,7 +29,7 @@ KINDS = dict(
     keys=Ragged,
 )
 NUMBERS = ('size', 'mtime', 'when', 'by', 'frames', 'width', 'height')
-# Rows that are made to columns at once.
+# Rows at once, since each takes many times its size while it is looked at.
 CHUNK = 50_000
 
 
@@ -164,6 +164,18 @@ class IndexColumns:
         Returns:
             np.ndarray: (len(names),) int64, -1 where there is none.
         """
+        found = np.full(len(names), -1, dtype=np.int64)
+        if len(self):
+            for first in range(0, len(names), CHUNK):
+                part = slice(first, first + CHUNK)
+                found[part] = self._find(
+                    TextColumn(
+                        names.values, names.starts[part], names.ends[part]
+                    )
+                )
+        return found
+
+    def _find(self, names: TextColumn) -> np.ndarray:
         hashes = names.hashes()
         order = np.argsort(hashes)
         place = np.empty(len(order), dtype=np.int64)
