@@ -22,6 +22,8 @@ DEVELOPERS_TOOLS = (
     'backbone_table.py',
     'benchmarks',
     'docs',
+    'gpu_check',
+    'gpu_check.sh',
     'loss_study.py',
     'run_tests.sh',
     'setup_env.sh',
@@ -80,6 +82,7 @@ setup(
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
         'Jinja2',
+        'av>=15',
         'matplotlib>=3.7',
         'packaging',
         'pillow',
@@ -88,7 +91,6 @@ setup(
     extras_require={
         'lite': LITE,
         'tests': [
-            'av',
             'hypothesis',
             'markdown-it-py',
             'mypy',

@@ -3,11 +3,14 @@
 import os
 import struct
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+
+from vll_mmaction.video_io.video_file import VideoFile
 
 
 def write_video(path, num_frames, size=(48, 64), fourcc='MJPG', seed=0):
@@ -145,26 +148,18 @@ def write_parts(
     return str(path)
 
 
-def short_capture(num_frames):
+def short_decode(num_frames):
     """Stand in for a decoder that gives fewer frames than were counted.
 
     Args:
         num_frames (Callable[[str], int]): Frames that it gives of a file.
 
     Returns:
-        type: To be put in place of ``cv2.VideoCapture``.
+        Callable: To be put in place of ``VideoFile.decode``.
     """
-    capture = cv2.VideoCapture
+    decode = VideoFile.decode
 
-    class Short:
-        def __init__(self, path, *args):
-            self.capture, self.left = capture(path, *args), num_frames(path)
+    def short(self, packets):
+        return islice(decode(self, packets), num_frames(self.path))
 
-        def grab(self):
-            self.left -= 1
-            return self.left >= 0 and self.capture.grab()
-
-        def __getattr__(self, name):
-            return getattr(self.capture, name)
-
-    return Short
+    return short

@@ -11,7 +11,7 @@ came out as a Markdown table:
 import copy
 import os.path as osp
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import mmaction
@@ -46,11 +46,14 @@ from random weights. "yes" means that
   (except where stock smooths the labels) and finite gradients, and changes the
   backbone's weights.
 
+"attention" says whether a training step also works with `VideoAttention`
+before the type of the head and `loss_cls=dict(type='VideoAttentionLoss')`.
+
 It does not mean that the network was trained to convergence. Written by
 `python tools/backbone_table.py > docs/backbones.md`; a test compares.
 
-| family | backbone | head | recognizer | works | stock config |
-| --- | --- | --- | --- | --- | --- |
+| family | backbone | head | recognizer | works | attention | stock config |
+| --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
 - A 2D network whose backbone and head have no `num_segments` (TSN) needs
@@ -60,6 +63,8 @@ It does not mean that the network was trained to convergence. Written by
   checkpoint.
 - The stock config of R(2+1)D has SyncBN: with `max_training_views` it needs
   `norm_eval=True`.
+- TPN's stock configs have `fcn_test=True`, which attention doesn't go with:
+  `test_cfg=dict(fcn_test=False)`.
 - OmniSource trains on images and videos together in MMAction2, here on videos
   alone.
 - Networks for skeletons and audio do not apply to clips of frames.
@@ -323,9 +328,15 @@ def random_clip(model: dict, clip: Sequence[int]) -> torch.Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8)
 
 
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Log-probabilities of logits, over the last axis."""
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
 def expected_loss(
     logits: np.ndarray, labels: Sequence[int], ids: Sequence[int]
-) -> tuple[float, float]:
+) -> dict[str, float]:
     """Eq. 3's two terms by plain loops, at the default options.
 
     Args:
@@ -334,10 +345,9 @@ def expected_loss(
         ids (Sequence[int]): Video of each clip.
 
     Returns:
-        tuple[float]: Weighted cross-entropy and consistency.
+        dict[str, float]: Weighted cross-entropy and consistency.
     """
-    logits = logits - logits.max(axis=1, keepdims=True)
-    log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    log_probs = log_softmax(logits)
     probs = np.exp(log_probs)
     ce, ccl = [], []
     for video in sorted(set(ids)):
@@ -357,17 +367,42 @@ def expected_loss(
                 if i < j
             ]
         ccl.append(np.mean(distances) if distances else 0.0)
-    return 0.7 * np.mean(ce), 0.3 * np.mean(ccl)
+    return dict(loss_ce=0.7 * np.mean(ce), loss_ccl=0.3 * np.mean(ccl))
 
 
-def try_family(family: Family) -> str:
-    """Let clips vote and train a step.
+def expected_attention_loss(
+    scores: np.ndarray, labels: Sequence[int], ids: Sequence[int]
+) -> dict[str, float]:
+    """The two terms of ``VideoAttentionLoss`` by plain loops.
+
+    Args:
+        scores (np.ndarray): Logits and the gate's score, (M, K + 1).
+        labels (Sequence[int]): (M,).
+        ids (Sequence[int]): Video of each clip.
+
+    Returns:
+        dict[str, float]: Weighted cross-entropy of clips and videos.
+    """
+    clips, videos = [], []
+    for video in sorted(set(ids)):
+        own = [i for i, v in enumerate(ids) if v == video]
+        label = labels[own[0]]
+        logits, gate = scores[own, :-1], scores[own, -1]
+        weights = np.exp(gate) / np.exp(gate).sum()
+        videos.append(-log_softmax(weights @ logits)[label])
+        clips.append(-np.mean(log_softmax(logits)[:, label]))
+    return dict(loss_ce=0.5 * np.mean(clips), loss_video=0.5 * np.mean(videos))
+
+
+def try_family(family: Family) -> tuple[str, str]:
+    """Let clips vote and train a step, then one with attention.
 
     Args:
         family (Family): One of :data:`FAMILIES`.
 
     Returns:
-        str: '' if all is as it should be, else what is missing.
+        tuple[str, str]: '' if all is as it should be, else what is missing;
+        likewise of attention.
 
     Raises:
         AssertionError: The loss or the vote is not what it should be.
@@ -378,30 +413,70 @@ def try_family(family: Family) -> str:
     try:
         model = MODELS.build(config)
         model.init_weights()
-        # Heads start close to zero: all clips would vote alike.
-        for name, parameter in model.cls_head.named_parameters():
-            if parameter.dim() > 1 and not name.startswith('consensus'):
-                torch.nn.init.normal_(parameter, std=0.1)
+        _spread(model.cls_head)
         check_vote(model, config, family.clip)
-        check_step(model, config, family.clip)
+        check_step(model, config, family.clip, expected_loss)
+        return '', try_attention(model, config, family.clip)
     except ImportError as error:
-        return str(error).splitlines()[0].strip().rstrip('.')
+        missing = str(error).splitlines()[0].strip().rstrip('.')
     except KeyError:
         # Registered only where the package it is made of is installed.
         backbone = config['backbone']['type']
         if backbone in MODELS.module_dict:
             raise
-        return f'{backbone} needs mmpretrain'
+        missing = f'{backbone} needs mmpretrain'
+    return missing, ''
+
+
+def try_attention(model, config: dict, clip: Sequence[int]) -> str:
+    """Train a step with attention.
+
+    Args:
+        model (nn.Module): A video-level recognizer, which gets another head.
+        config (dict): Its config.
+        clip (Sequence[int]): Frames, height and width.
+
+    Returns:
+        str: '' if all is as it should be, else why the head can't serve.
+
+    Raises:
+        AssertionError: The loss or the step is not what it should be.
+    """
+    head = config['cls_head']
+    head = dict(
+        head,
+        type=head['type'].replace('VideoLevel', 'VideoAttention'),
+        loss_cls=dict(type='VideoAttentionLoss'),
+        average_clips='attention',
+    )
+    try:
+        model.cls_head = MODELS.build(head)
+    except ValueError as error:
+        return str(error).rpartition('since ')[2]
+    _spread(model.cls_head)
+    before = model.cls_head.gate.v.weight.detach().clone()
+    check_step(model, config, clip, expected_attention_loss)
+    assert (model.cls_head.gate.v.weight != before).any()
     return ''
 
 
-def check_step(model, config: dict, clip: Sequence[int]) -> None:
+def _spread(head) -> None:
+    # Heads start close to zero: all clips would vote alike.
+    for name, parameter in head.named_parameters():
+        if parameter.dim() > 1 and not name.startswith('consensus'):
+            torch.nn.init.normal_(parameter, std=0.1)
+
+
+def check_step(
+    model, config: dict, clip: Sequence[int], expected: Callable
+) -> None:
     """Train a step and compare its loss with plain loops.
 
     Args:
         model (nn.Module): A video-level recognizer.
         config (dict): Its config.
         clip (Sequence[int]): Frames, height and width.
+        expected (Callable): Called as :func:`expected_loss`.
 
     Raises:
         AssertionError: The loss or the step is not what it should be.
@@ -423,11 +498,11 @@ def check_step(model, config: dict, clip: Sequence[int]) -> None:
     smooth = model.cls_head.label_smooth_eps
     assert logits[0].shape[0] == len(ids)
     if not smooth:
-        ce, ccl = expected_loss(logits[0].double().numpy(), labels, ids)
-        np.testing.assert_allclose(float(log['loss_ce']), ce, rtol=1e-4)
-        np.testing.assert_allclose(
-            float(log['loss_ccl']), ccl, rtol=1e-4, atol=1e-6
-        )
+        terms = expected(logits[0].double().numpy(), labels, ids)
+        for name, term in terms.items():
+            np.testing.assert_allclose(
+                float(log[name]), term, rtol=1e-4, atol=1e-6
+            )
     for parameter in model.parameters():
         if parameter.grad is not None:
             assert parameter.grad.isfinite().all()
@@ -481,24 +556,28 @@ def _record(head, method: str) -> list:
     return kept
 
 
-def row(family: Family, missing: str) -> str:
+def row(family: Family, missing: str, attention: str) -> str:
     """Row of the table.
 
     Args:
         family (Family): One of :data:`FAMILIES`.
         missing (str): What :func:`try_family` gave.
+        attention (str): The same, of attention.
 
     Returns:
         str: Markdown.
     """
     model = small_model(family)
     backbone = model['backbone']['type']
+    works = f'no: {missing}' if missing else 'yes'
+    attends = f'no: {attention}' if attention else '–' if missing else 'yes'
     cells = (
         family.name,
         f'`{backbone}`',
         f'`{model["cls_head"]["type"]}`',
         f'`{model["type"]}`',
-        f'no: {missing}' if missing else 'yes',
+        works,
+        attends,
         f'`{osp.splitext(family.config)[0]}`',
     )
     return f'| {" | ".join(cells)} |'
@@ -513,7 +592,7 @@ def table() -> str:
     Raises:
         AssertionError: A family's loss or vote is not what it should be.
     """
-    rows = [row(family, try_family(family)) for family in FAMILIES]
+    rows = [row(family, *try_family(family)) for family in FAMILIES]
     return PAGE.format(rows='\n'.join(rows))
 
 

@@ -42,8 +42,9 @@ from torch import nn
 
 import vll_mmaction  # noqa: F401  (before mmaction.models is imported)
 from vll_mmaction.apis import init_video_recognizer, score_video
+from vll_mmaction.evaluation.class_names import read_class_names
 from vll_mmaction.video_io.frame_source import read_frames
-from vll_mmaction.visualization.result_files import read_class_names
+from vll_mmaction.video_io.video_file import VideoFile
 from vll_mmaction.visualization.vote_plots import printable
 from vll_mmaction.visualization.vote_timeline import (
     VideoVote,
@@ -240,9 +241,8 @@ def load_model(args: argparse.Namespace) -> nn.Module:
 
 def frame_rate(path: str) -> float:
     """Frames a second, as the file says."""
-    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    capture.release()
+    with VideoFile(path) as video:
+        fps = float(video.stream.average_rate or 0)
     return fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
 
 

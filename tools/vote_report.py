@@ -3,8 +3,8 @@
 
 Reads the per-clip results that ClipConsistencyMetric writes in test.py, of
 one model or of two to be compared. The page opens from disk; docs/report.md
-says what it shows. With --videos it draws Figures 7 and 8 of the paper for
-some videos instead.
+says what it shows. Beside it are its numbers as CSV. With --videos the tool
+draws Figures 7 and 8 of the paper for some videos instead.
 
 Example::
 
@@ -59,7 +59,11 @@ def main(args=None) -> None:
         nargs='+',
         help='of the models (default: the names of their configs)',
     )
-    parser.add_argument('--classes', help='file of class names, one a line')
+    parser.add_argument(
+        '--classes',
+        help='file of class names, one a line (default: those in the results, '
+        'or label_map.txt or classes.txt in a folder above the videos)',
+    )
     parser.add_argument(
         '--videos',
         nargs='+',
@@ -68,7 +72,9 @@ def main(args=None) -> None:
     )
     args = parser.parse_args(args)
     try:
-        models = load_models(args.results, args.titles, args.classes)
+        models = load_models(
+            args.results, args.titles, args.classes, args.video_root
+        )
         if args.videos:
             write_figures(models, args.videos, args.out)
             return
@@ -89,7 +95,8 @@ def main(args=None) -> None:
         )
         if len(report.problems) == report.num_videos:
             print(
-                'Are the videos elsewhere? --video-root names their folder.',
+                'Are the videos elsewhere? --video-root names their folder, '
+                'which takes the place of the one that all paths share.',
                 file=sys.stderr,
             )
     print(report.page)

@@ -67,8 +67,8 @@ def diagnose() -> tuple[list[tuple[str, str]], list[str]]:
                 found.append((name, said))
                 problems += [x for x in problem if x not in problems]
         except Exception as error:
-            found.append((part.__name__[1:], f'{type(error).__name__}'))
-            problems.append(explain_import(error))
+            found.append((part.__name__[1:], 'not found out'))
+            problems.append(explain_import(error, part.__name__[1:]))
     return found, list(dict.fromkeys(problems))
 
 
@@ -236,5 +236,5 @@ def main(say: Callable[[str], Any] = print) -> int:
     say('')
     for problem in problems:
         say(f'! {problem}')
-    say(f'{len(problems)} problems' if problems else 'Nothing is wrong.')
+    say(f'Problems: {len(problems)}' if problems else 'Nothing is wrong.')
     return bool(problems)

@@ -10,8 +10,7 @@ hangs, and no frame is wrong. Exit status 1 otherwise.
 
 Decoders run in subprocesses with a time limit, as the index runs them. At the
 end what the index lets through goes through a training's data loader, in
-batches of whole videos. A decoder that decodes a file from its start is the
-reference: OpenCV, or decord where it takes what OpenCV does not.
+batches of whole videos. The reference decodes a file from its start, plainly.
 """
 
 import argparse
@@ -31,6 +30,7 @@ from typing import Optional
 import tools_path  # noqa: F401
 import numpy as np
 from bench_common import encode_video, machine, markdown
+from video_zoo import Kind, oracle_frames
 
 CROP = 48
 CLIP_LEN = 8
@@ -46,8 +46,7 @@ SOURCES = {
     'h264_keys.mp4': dict(codec='libx264', key_frame_every=8),
     'h264.mkv': dict(codec='libx264', b_frames=2, key_frame_every=10),
     'vp9.webm': dict(codec='libvpx-vp9', key_frame_every=30),
-    # Of odd width PyAV makes other pixels each time.
-    'odd.avi': dict(size=(92, 65), b_frames=2),
+    'odd.avi': dict(size=(91, 65), b_frames=2),
     'mjpeg.avi': None,
     # Long enough to be sought.
     'long_b.avi': dict(b_frames=2, key_frame_every=12, num_frames=300),
@@ -261,41 +260,10 @@ def frame_hash(frame: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(part).tobytes())
 
 
-def decoded_by_opencv(folder: str, name: str) -> list[int]:
+def decoded(folder: str, name: str) -> list[int]:
     """All frames, from the first on."""
-    import cv2
-
-    # One thread: with several, what becomes of a damaged frame is chance.
-    capture = cv2.VideoCapture(
-        f'{folder}/{name}', cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
-    )
-    frames = []
-    while True:
-        good, frame = capture.read()
-        if not good:
-            return frames
-        frames.append(frame_hash(frame[:, :, ::-1]))
-
-
-def decoded_by_decord(folder: str, name: str) -> list[int]:
-    """All frames, from the first on, as far as there are errors."""
-    import decord
-
-    frames = []
-    try:
-        # By default decord repeats a frame where there is none.
-        reader = decord.VideoReader(
-            f'{folder}/{name}', num_threads=1, fault_tol=1e-6
-        )
-        for _ in range(len(reader)):
-            frames.append(frame_hash(reader.next().asnumpy()))
-    except (
-        decord.DECORDError,
-        decord.DECORDLimitReachedError,
-        AssertionError,
-    ):
-        pass
-    return frames
+    frames = oracle_frames(f'{folder}/{name}', Kind(None))
+    return [frame_hash(frame) for frame in frames]
 
 
 def pipeline(seek: bool = False, **sampling) -> list[dict]:
@@ -407,7 +375,6 @@ READERS = {
     'training, each clip sought': seek_each_clip,
     'testing': read_for_testing,
 }
-DECODERS = dict(OpenCV=decoded_by_opencv, decord=decoded_by_decord)
 
 
 # ------------------------------------------------------------ one file each
@@ -471,7 +438,7 @@ class References:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._known: dict[tuple[str, str], list[int]] = {}
+        self._known: dict[str, list[int]] = {}
 
     def judge(self, name: str, frames: Sequence[Sequence[int]]) -> str:
         """Whether frames are those of a file.
@@ -481,31 +448,26 @@ class References:
             frames (Sequence[Sequence[int]]): Frame numbers and checksums.
 
         Returns:
-            str: ``read`` if one decoder gives all of them, else ``wrong
-            frames``.
+            str: ``read`` if it has all of them, else ``wrong frames``.
         """
-        for decoder in DECODERS:
-            self.decode(decoder, [name])
-            if is_part(frames, self._known[name, decoder]):
-                return 'read'
-        return 'wrong frames'
+        self.decode([name])
+        return 'read' if is_part(frames, self._known[name]) else 'wrong frames'
 
-    def decode(self, decoder: str, names: Sequence[str]) -> None:
+    def decode(self, names: Sequence[str]) -> None:
         """Decode files, unless that was done.
 
         Args:
-            decoder (str): A name of ``DECODERS``.
             names (Sequence[str]): Names of the files.
         """
-        todo = [name for name in names if (name, decoder) not in self._known]
+        todo = [name for name in names if name not in self._known]
         answers = in_children(
-            LIMIT, DECODERS[decoder], [(self.folder, name) for name in todo]
+            LIMIT, decoded, [(self.folder, name) for name in todo]
         )
         for name, answer in zip(todo, answers):
             if 'frames' not in answer:
                 # What is compared with nothing counts as wrong.
-                print(f'{name}, no reference by {decoder}: {answer}'[:300])
-            self._known[name, decoder] = answer.get('frames', [])
+                print(f'{name}, no reference: {answer}'[:300])
+            self._known[name] = answer.get('frames', [])
 
 
 def is_part(frames: Sequence[Sequence[int]], whole: Sequence[int]) -> bool:
@@ -674,7 +636,7 @@ def run(folder: Path, args: argparse.Namespace) -> bool:
     sought = sum(bool(entry.keys) for entry in entries.values())
     references = References(videos)
     taken = [name for name in names if entries[name].frames]
-    references.decode('OpenCV', taken)
+    references.decode(taken)
     found = {reader: collections.Counter() for reader in READERS}
     for reader, read in READERS.items():
         tried = names if read is read_for_testing else taken

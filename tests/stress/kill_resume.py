@@ -33,6 +33,7 @@ import struct
 import subprocess
 import time
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,12 +68,20 @@ STOCK_WRITING = "default_hooks['checkpoint'].update(type='StockWriting')\n"
 NOTED = "_base_.train_pipeline.insert(0, dict(type='NoteReading'))\n" + (
     "train_dataloader['dataset'].update(pipeline=_base_.train_pipeline)\n"
 )
+# As on a GPU where there is one: mixed precision, NCCL, pinned batches.
+CUDA = torch.cuda.is_available()
+DETERMINISTIC = f"""
+train_dataloader['pin_memory'] = {CUDA}
+env_cfg['dist_cfg']['backend'] = {'nccl' if CUDA else 'gloo'!r}
+"""
+LAUNCHED = '--launcher', 'pytorch', '--deterministic', *['--amp'] * CUDA
 CASES = {
     'epochs, 1 process': (EPOCHS, 1),
     'iterations, 1 process': (ITERATIONS, 1),
     'epochs, 2 processes': (EPOCHS, 2),
     'iterations, 2 processes': (ITERATIONS, 2),
     "epochs, 1 process, stock's writing": (EPOCHS + STOCK_WRITING, 1),
+    'epochs, 1 rank, deterministic': (EPOCHS + DETERMINISTIC, 1, *LAUNCHED),
 }
 
 
@@ -227,13 +236,21 @@ class Case:
         extra (str): What the config is besides the common part.
         processes (int): Ranks.
         seed (int): Of the moments of the kills.
+        words (Sequence[str]): More arguments of ``train.py``.
     """
 
     def __init__(
-        self, folder: Path, data: Path, extra: str, processes: int, seed: int
+        self,
+        folder: Path,
+        data: Path,
+        extra: str,
+        processes: int,
+        seed: int,
+        words: Sequence[str] = (),
     ) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         self.folder, self.processes = folder, processes
+        self.words = words
         extra = extra + NOTED
         self.config = runs.write_config(
             folder / 'config.py', data, extra, channels=768
@@ -252,7 +269,8 @@ class Case:
         notes = work.with_name(f'{work.name}_reads.txt')
         notes.unlink(missing_ok=True)
         os.environ['NOTE_READING'] = str(notes)
-        words = [self.config, '--work-dir', work, '--seed', '1', *more]
+        words = [self.config, '--work-dir', work, '--seed', '1']
+        words += [*self.words, *more]
         kind = LaunchedTraining if launched else runs.ForkedTraining
         return kind(words, work.with_name(f'{work.name}.log'), self.processes)
 
@@ -422,11 +440,12 @@ def main() -> None:
     runs.prepare()
     data = runs.make_data(args.work / 'data', VIDEOS, TEST_VIDEOS)
     table, lost = [], []
-    for number, (name, (extra, processes)) in enumerate(CASES.items(), 1):
+    for number, (name, case) in enumerate(CASES.items(), 1):
         if args.cases and number not in args.cases:
             continue
-        folder = args.work / f'case_{number}'
-        case = Case(folder, data, extra, processes, args.seed + number)
+        folder, seed = args.work / f'case_{number}', args.seed + number
+        extra, processes, *words = case
+        case = Case(folder, data, extra, processes, seed, words)
         count = case.count
         while count.kills < args.kills:
             case.run(args.launched if not count.runs else 0)

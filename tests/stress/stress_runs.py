@@ -157,6 +157,7 @@ class ForkedTraining:
         self, arguments: Sequence[str], log: Path, processes: int = 1
     ) -> None:
         self.arguments = ['train.py', *map(str, arguments)]
+        ranks = processes > 1 or '--launcher' in self.arguments
         self.log = log
         self.started = time.monotonic()
         port = free_port()
@@ -172,7 +173,7 @@ class ForkedTraining:
             )
             pid = os.fork()
             if not pid:
-                self._run(launched if processes > 1 else {})
+                self._run(launched if ranks else {})
             # The child does it, too: whoever comes first.
             self.group = self.group or pid
             os.setpgid(pid, self.group)
@@ -189,7 +190,7 @@ class ForkedTraining:
             for stream in (1, 2):
                 os.dup2(out, stream)
             os.environ.update({k: str(v) for k, v in launched.items()})
-            if launched:
+            if launched and '--launcher' not in self.arguments:
                 self.arguments += ['--launcher', 'pytorch']
             sys.argv = self.arguments
             runpy.run_path(find_tool('train.py'), run_name='__main__')

@@ -1,8 +1,8 @@
-"""Lets these scripts import what ``tools/`` holds; pytest does it itself."""
+"""Lets these scripts import what others share; pytest does it itself."""
 
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-for folder in ('tools/quickstart', 'tools/benchmarks'):
+for folder in ('tools/quickstart', 'tools/benchmarks', 'tests'):
     sys.path.append(str(ROOT / folder))

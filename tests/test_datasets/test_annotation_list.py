@@ -41,8 +41,11 @@ def path(tmp_path_factory):
     st.sampled_from([' ', ',', '\t', ', ', None, '9']),
     st.sampled_from([(), ('total_frames',), ('offset', 'total_frames')]),
     st.sampled_from([None, 5]),
+    st.booleans(),
 )
-def test_all_at_once_or_line_by_line(path, text, delimiter, numbers, classes):
+def test_all_at_once_or_line_by_line(
+    path, text, delimiter, numbers, classes, labelled
+):
     path.write_text(text, encoding='utf-8', newline='')
     options = dict(delimiter=delimiter, numbers=numbers, num_classes=classes)
     found = read(path, **options)

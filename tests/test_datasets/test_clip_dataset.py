@@ -369,7 +369,7 @@ def test_survives_pickling(folder):
         ('3.avi 3', r'line 4: the label 3 is out of range \(0 to 2\)'),
         ('gone.avi 1', r'line 4: .*gone.avi: there is no such file'),
         ('empty.avi 1', r'line 4: .*empty.avi: the file is empty'),
-        ('text.avi 1', r'line 4: .*text.avi: cannot be decoded'),
+        ('text.avi 1', r'line 4: .*text.avi: it cannot be opened'),
     ],
 )
 def test_bad_annotation_lines(tmp_path, line, message):

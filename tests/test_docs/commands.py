@@ -25,6 +25,8 @@ from vll_mmaction.__main__ import find_tool
 
 RUN_ELSEWHERE = {
     # Minutes to hours: smaller forms of the same.
+    'bash tools/gpu_check.sh': 'tests/test_tools/test_gpu_check.py',
+    'python -m vll_mmaction doctor': 'tests/test_doctor.py',
     'bash tools/quickstart.sh': 'tests/test_tools/test_quickstart.py',
     'python tools/backbone_table.py': (
         'tests/test_tools/test_backbone_table.py'
@@ -184,6 +186,8 @@ def _check_options(script: str, *args: str) -> None:
 
 
 def _check_python(args: list[str], page_configs: dict) -> None:
+    if args == ['-m', 'vll_mmaction', 'doctor']:
+        return
     if args[:2] == ['-m', 'vll_mmaction']:
         _check_training(args[2], args[3:], page_configs)
     elif args[1:]:

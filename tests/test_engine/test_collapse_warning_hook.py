@@ -52,7 +52,7 @@ def test_a_network_that_answers_all_alike_is_told(data_root, tmp_path):
 
 
 def test_training_that_learns_is_not(data_root, tmp_path):
-    runner = small_runner(tmp_path, data_root, settings(lr=0.01))
+    runner = small_runner(tmp_path, data_root, settings(lr=0.005))
     runner.train()
     accuracy = runner.message_hub.get_scalar('val/acc/top1').current()
     assert accuracy > 0.7

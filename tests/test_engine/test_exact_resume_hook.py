@@ -45,6 +45,10 @@ def make_config(data_root, level, loop, workers=0, accumulate=1):
             'default_hooks.logger.interval': 3,
         }
     )
+    if accumulate > 1:
+        # The draw of clips is to be repeated, too.
+        config.model.type = 'VideoLevelRecognizer3D'
+        config.model.train_cfg = dict(backward_share=0.5)
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
     # It reads a video to try, which is not to be counted here.
     config.custom_hooks = [

@@ -346,7 +346,7 @@ def test_recomputed_chunks(cuda, norm, autocast, monkeypatch):
     losses, grads = losses_on(cuda, one, batch(), autocast)
     after, cuda.rng_state = cuda.rng_state, state
     monkeypatch.setattr(
-        'vll_mmaction.models.recognizers.video_level_recognizers.checkpoint',
+        'vll_mmaction.models.recognizers.recomputation.checkpoint',
         no_recomputation,
     )
     expected_losses, expected = losses_on(cuda, other, batch(), autocast)
@@ -362,6 +362,27 @@ def test_recomputed_chunks(cuda, norm, autocast, monkeypatch):
     assert not torch.equal(after, state)  # dropout draws on the device
 
 
+@pytest.mark.parametrize('autocast', [None, *TYPES[1:]])
+@pytest.mark.parametrize('views', [None, 2])
+def test_selective_backward(cuda, views, autocast):
+    """Order and weights reach the device without waiting for it."""
+    train_cfg = dict(max_training_views=views, backward_share=0.5)
+    model = build_recognizer(train_cfg=train_cfg).eval()
+    ours = moved(cuda, model)
+    torch.manual_seed(1)
+    out, grads = losses_on(cuda, ours, batch(), autocast)
+    assert_on_cuda(out)
+    assert_on_cuda(grads)
+    assert model.cls_head.training_scores is None
+    assert ours.cls_head.training_scores.dtype == (autocast or torch.float32)
+    if autocast is None:
+        torch.manual_seed(1)
+        cpu = model(**model.data_preprocessor(batch(), True), mode='loss')
+        model.parse_losses(cpu)[0].backward()
+        for key, parameter in model.named_parameters():
+            assert torch.equal(grads[key].values, parameter.grad)
+
+
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
 def test_train_step_with_scaler_and_accumulation(cuda, dtype, monkeypatch):
     amp = 'mmengine.optim.optimizer.amp_optimizer_wrapper'
@@ -372,7 +393,7 @@ def test_train_step_with_scaler_and_accumulation(cuda, dtype, monkeypatch):
     for run in (None, no_recomputation):
         if run:
             monkeypatch.setattr(
-                'vll_mmaction.models.recognizers.video_level_recognizers.checkpoint',
+                'vll_mmaction.models.recognizers.recomputation.checkpoint',
                 run,
             )
         one = moved(cuda, model)

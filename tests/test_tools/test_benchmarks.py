@@ -104,10 +104,9 @@ def test_seeking(tmp_path):
         b_frames=2,
         variable_rate=True,
     )
-    found, search = seeking.measure(path, 5)
+    found = seeking.measure(path, 5)
     assert found['reading on'][0] == found['decord seeks'][0] == 0
-    assert found['verified seeks'][0] == 0
-    assert search > 1
+    assert found['our seeks'][0] == 0
     # OpenCV takes all frames to be equally long.
     assert 1 <= found['OpenCV seeks'][0] <= 5
     assert all(seconds > 0 for _, seconds in found.values())

@@ -21,6 +21,7 @@ def run(script, *arguments, **environment):
         name: value
         for name, value in os.environ.items()
         if name not in ('NNODES', 'NODE_RANK', 'MASTER_ADDR', 'PORT')
+        and name not in ('RESTARTS', 'RESTARTS_STORE')
         and name not in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'PYTHON')
         and name != 'PYTORCH_CUDA_ALLOC_CONF'
     }
@@ -140,6 +141,32 @@ def test_test_on_gpus_of_two_machines(config, fake_python):
         *rank_command(python, str(ROOT / 'tools/test.py')),
         *('--launcher', 'pytorch', str(config), 'my runs/best.pth'),
     ]
+
+
+def test_restarts(config, fake_python):
+    """Machines meet anew by the c10d rendezvous; testing doesn't."""
+    environment = dict(
+        PYTHON=(python := fake_python(gpus=2)),
+        NNODES='2',
+        NODE_RANK='1',
+        MASTER_ADDR='10.0.0.5',
+        PORT='29999',
+        RESTARTS='3',
+    )
+    status, output = run('dist_train.sh', config, 2, **environment)
+    assert status == 0
+    assert command_of(output) == [
+        *('-m', 'torch.distributed.run', '--nnodes=2', '--max_restarts=3'),
+        *('--rdzv_backend=c10d', '--rdzv_endpoint=10.0.0.5:29999'),
+        *('--rdzv_conf=is_host=0', '--nproc_per_node=2'),
+        *rank_command(python, TRAIN),
+        *('--launcher', 'pytorch', str(config)),
+    ]
+    _, output = run('dist_test.sh', config, 'a.pth', 2, **environment)
+    assert '--node_rank=1' in command_of(output)
+    status, output = run('dist_train.sh', config, 2, RESTARTS='always')
+    assert status == 2
+    assert output.splitlines()[-1] == 'RESTARTS is no number: always'
 
 
 def test_without_cuda_processes_talk_by_gloo(config, fake_python):

@@ -6,16 +6,16 @@ import os
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from bench_common import encode_video
 from torch.utils.data import DataLoader
-from video_files import short_capture
+from video_files import short_decode
 
 from vll_mmaction.datasets import ClipBatch, ReadVideoClips, VideoClipDataset
 from vll_mmaction.video_io import frame_cache
+from vll_mmaction.video_io.video_file import VideoFile
 
 NAMES = ['a.avi', 'b.mp4', 'c.avi']
 NUM_FRAMES = 21
@@ -249,7 +249,7 @@ def test_a_disk_without_room(videos, cache, monkeypatch):
 def test_what_nobody_asks_for_may_be_bad(videos, cache, monkeypatch):
     plain, kept = dataset(videos), dataset(videos, cache, max_bad_videos=1)
     wanted = read(plain, [0, 1])
-    monkeypatch.setattr(cv2, 'VideoCapture', short_capture(lambda path: 10))
+    monkeypatch.setattr(VideoFile, 'decode', short_decode(lambda path: 10))
     assert torch.equal(read(kept, [0, 1]), wanted)
     assert not files(cache) and not files(cache, frame_cache.UNFINISHED)
     kept.test_mode = True

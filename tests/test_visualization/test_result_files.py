@@ -64,6 +64,29 @@ def test_class_file(results, tmp_path):
         load_models([file], class_file=names)
 
 
+def test_names_of_the_data_set_are_found(results, tmp_path):
+    videos = tmp_path / 'data/videos'
+    videos.mkdir(parents=True)
+    (tmp_path / 'data/label_map.txt').write_text('a\nb\nc\nd\n')
+    names = np.array([str(videos / f'{k}/x.avi') for k in range(3)])
+    nameless = replace(
+        results, filenames=names, class_names=np.zeros(0, np.str_)
+    )
+
+    def found(model, **kwargs):
+        (loaded,) = load_models(save(tmp_path, x=model), **kwargs).values()
+        return loaded.class_names.tolist()
+
+    assert found(nameless) == ['a', 'b', 'c', 'd']
+    # The results' own come first; a file of other classes is none.
+    assert found(replace(results, filenames=names)) == ['k', 'l', 'm', 'n']
+    (videos / 'classes.txt').write_text('p\nq\n')
+    assert found(nameless) == ['a', 'b', 'c', 'd']
+    moved = replace(nameless, filenames=np.array(['/p/1', '/p/2', '/p/3']))
+    assert found(moved) == []
+    assert found(moved, video_root=str(videos)) == ['a', 'b', 'c', 'd']
+
+
 def test_scores_that_are_no_numbers_are_refused(results, tmp_path):
     results.clip_scores[4, 1] = np.nan
     with pytest.raises(ValueError, match=r"1 of 6 clips .*'c.avi'"):
@@ -84,6 +107,9 @@ def test_names_and_labels_must_fit_the_classes(results, tmp_path):
     right = tmp_path / 'names.txt'
     right.write_text('a\nb\nc\nd\n')
     load_models([file], class_file=right)
+    results.labels[1] = -1
+    with pytest.raises(ValueError, match='x.npz holds videos without labels'):
+        load_models(save(tmp_path, x=results))
     results.labels[1] = 4
     with pytest.raises(ValueError, match='4 classes, but a video of label 4'):
         load_models(save(tmp_path, x=results))

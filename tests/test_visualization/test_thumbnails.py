@@ -114,7 +114,7 @@ def test_bad_videos_have_reasons(tmp_path):
     strips = make_strips(paths, paths, frames, tmp_path / 'thumbs')
     reasons = [strip.reason for strip in strips]
     assert reasons[0] == ''
-    assert 'bad.avi cannot be opened' in reasons[1]
+    assert 'bad.avi: it cannot be opened' in reasons[1]
     assert reasons[2] == 'there is no such file'
     assert 'frame 99 was asked for' in reasons[3]
     assert reasons[4] == 'the results hold no frame numbers'

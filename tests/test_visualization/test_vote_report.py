@@ -168,6 +168,13 @@ def test_summary(written):
     assert confused == [('1', '2'), ('2', '1')]
 
 
+def test_tables_are_beside_the_page(written):
+    report, page = written
+    links = [x['href'] for x in page.find('a') if x['href'].endswith('.csv')]
+    assert len(links) == 4
+    assert {x.name for x in report.page.parent.glob('*.csv')} == set(links)
+
+
 def test_page_stands_alone(written):
     """It asks nothing of the network, and runs no script but its own."""
     report, page = written
@@ -303,7 +310,7 @@ def test_folder_is_reused_or_refused(models, tmp_path):
     write(models, out)
     assert (out / 'thumbs' / 'holiday.jpg').exists()
     report.page.write_text('<html>mine</html>')
-    with pytest.raises(ValueError, match=r'other files \(index.html\)'):
+    with pytest.raises(ValueError, match='holds other files'):
         write_report(models, out)
     assert report.page.read_text() == '<html>mine</html>'
     with pytest.raises(ValueError, match='index.html is a file'):
@@ -338,3 +345,29 @@ def test_list_in_a_browser(written, tmp_path, address, shown):
     if shown == 3:
         assert all(f'thumbs/{name}' in dom for name in page.data['thumbs'])
         assert dom.count('class="picture"') == 8
+
+
+def test_weights_by_attention(models, tmp_path):
+    _, page = write(models, tmp_path / 'without')
+    assert [x['weights'] for x in page.data['models']] == [[], []]
+    assert (
+        'weight by attention'
+        not in (tmp_path / 'without/index.html')
+        .read_text('utf-8')
+        .split('<script')[0]
+    )
+    weights = np.array([0.5, 0.25, 0.25, 0.9, 0.1, 0, 0, 1], np.float32)
+    models['video'] = replace(models['video'], clip_weights=weights)
+    report, page = write(models, tmp_path / 'out')
+    assert [x['weights'] for x in page.data['models']] == [
+        [],
+        [[0.5, 0.25, 0.25], [0.9, 0.1], [0, 0, 1]],
+    ]
+    text = report.page.read_text('utf-8').split('<script')[0]
+    assert 'bar below a clip: its weight by attention' in text
+    # The crops of a clip share a bar.
+    views = np.array([3, 1, 3])
+    models = dict(a=replace(models['video'], views_per_clip=views))
+    _, page = write(models, tmp_path / 'crops')
+    (model,) = page.data['models']
+    assert model['weights'] == [[1], [0.9, 0.1], [1]]

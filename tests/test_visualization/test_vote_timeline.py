@@ -8,7 +8,9 @@ from matplotlib.colors import to_hex
 from vll_mmaction.evaluation import ClipResults
 from vll_mmaction.visualization.vote_timeline import (
     COLOURS,
+    DEPTH,
     OTHER_COLOUR,
+    WEIGHT_COLOUR,
     VideoVote,
     VoteFrames,
     draw_timeline,
@@ -17,7 +19,14 @@ from vll_mmaction.visualization.vote_timeline import (
 
 
 def vote_of(
-    votes, starts=None, clip_len=4, total=None, views=1, names=(), classes=8
+    votes,
+    starts=None,
+    clip_len=4,
+    total=None,
+    views=1,
+    names=(),
+    classes=8,
+    weights=(),
 ):
     """A video whose views vote as told, with probability 0.65."""
     scores = np.full((len(votes), classes), 0.35 / (classes - 1), np.float32)
@@ -36,6 +45,7 @@ def vote_of(
         views_per_clip=np.array([views]),
         class_names=np.array(names, dtype=np.str_),
         config_name=np.array('some'),
+        clip_weights=np.array(weights, np.float32),
     )
     return VideoVote(results, fps=10)
 
@@ -96,6 +106,27 @@ def test_a_clip_is_a_bar_of_its_class_colour():
     legend = [x.get_text() for x in figure.legends[0].get_texts()]
     assert legend[0] == '$\\frac$: 3 (33%), 0.25'
     assert len(legend) == 5
+
+
+def test_weights_by_attention_are_bars_below():
+    vote = vote_of([0, 0, 1], weights=[0.1, 0.1, 0.8])
+    assert str(vote) == 'class 0: 2 of 3 clips; by attention class 1 0.50'
+    assert vote.describe(2).endswith('class 1 0.65, weight 0.80')
+    figure = draw_timeline(vote, np.zeros((3, 6, 8, 3), np.uint8))
+    figure.draw_without_rendering()
+    time = figure.axes[1]
+    for clip, depth in enumerate((1 / 8, 1 / 8, 1)):
+        found = heights(time, vote.starts[clip] / 10 + 0.1)
+        assert found[WEIGHT_COLOUR] == pytest.approx(-DEPTH * depth)
+    assert time.get_ylim() == (-DEPTH, 1)
+    legend = [x.get_text() for x in figure.legends[0].get_texts()]
+    assert legend[-1] == 'weight by attention'
+    # The crops of a clip share a bar.
+    vote = vote_of([0, 0, 1, 1], views=2, weights=[0.1, 0.2, 0.3, 0.4])
+    np.testing.assert_allclose(vote.weights, [0.3, 0.7], rtol=1e-6)
+    plain = vote_of([0, 0, 1])
+    figure = draw_timeline(plain, np.zeros((3, 6, 8, 3), np.uint8))
+    assert figure.axes[1].get_ylim() == (0, 1)
 
 
 @pytest.mark.parametrize(

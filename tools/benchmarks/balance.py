@@ -17,9 +17,14 @@ Randomness is the share of the pairs of videos of a step, over all ranks,
 that have the same class or come from the same source, and the largest number
 of clips of a rank.
 
+Large jobs are simulated too: 64 and 1,024 ranks, on UCF101 and on lengths like
+those of Kinetics-400, which are drawn: 240,000 clips of 10 s, a tenth of them
+shorter, down to 4 s, half at 25 and half at 30 frames a second.
+
 Example::
 
     python tools/benchmarks/balance.py --quick
+    python tools/benchmarks/balance.py --large  # these alone, a minute
 """
 
 import argparse
@@ -41,6 +46,7 @@ DATA = Path(__file__).parent / 'data'
 RANKS = (2, 4, 8, 64)
 VIDEOS_A_RANK = (1, 2, 4, 8)
 WINDOWS = (10, 50, 200, 500, 1000)
+LARGE_RANKS, LARGE_WINDOWS = (64, 1024), (50, 200, 500)
 
 
 def load(name: str, max_clips: Optional[int] = None) -> SimpleNamespace:
@@ -210,6 +216,58 @@ def share_of_configs(counts: np.ndarray, epochs: int) -> list[list]:
     return rows
 
 
+def like_kinetics(num_videos: int = 240_000) -> np.ndarray:
+    """Clips a video of lengths like those of Kinetics-400, (n,) int64."""
+    rng = np.random.default_rng(0)
+    seconds = np.full(num_videos, 10.0)
+    short = rng.random(num_videos) < 0.1
+    seconds[short] = rng.uniform(4, 10, short.sum())
+    frames = seconds * rng.choice([25, 30], num_videos)
+    return ClipSampling().count(frames.astype(np.int64))
+
+
+def large_jobs(name: str, counts: np.ndarray, epochs: int) -> list[list]:
+    """Rows: work of plain and of each window, for each number of ranks."""
+    rows = []
+    for ranks in LARGE_RANKS:
+        for videos in (1, 8):
+            cells = [f'{name}, {videos} x {ranks:,}']
+            dealt = len(counts) // (ranks * videos)
+            cells.append(f'{dealt}')
+            for options in (
+                dict(balance=False),
+                *(dict(window=window) for window in LARGE_WINDOWS),
+            ):
+                shares = [
+                    working(counts[steps].sum(2))
+                    for steps in (
+                        deal(counts, ranks, videos, epoch, **options)
+                        for epoch in range(epochs)
+                    )
+                ]
+                cells.append(f'{np.mean(shares):.3f}')
+            rows.append(cells)
+    return rows
+
+
+def print_large_jobs(epochs: int) -> None:
+    """Print the table of the large jobs."""
+    print('\nLarge jobs, share of the step that is work:\n')
+    header = ['videos a rank x ranks', 'steps an epoch', 'plain']
+    header += [f'window={window}' for window in LARGE_WINDOWS]
+    data = {
+        'UCF101': load('ucf101').counts,
+        'UCF101, at most 20 clips': load('ucf101', 20).counts,
+        'like Kinetics-400': like_kinetics(),
+    }
+    rows = [
+        row
+        for name, counts in data.items()
+        for row in large_jobs(name, counts, epochs)
+    ]
+    print(markdown(header, rows))
+
+
 def time_an_epoch(num_videos: int, counts: np.ndarray) -> list[list]:
     """Rows: processor time and memory of dealing an epoch to 8 ranks."""
     counts = np.random.default_rng(0).choice(counts, num_videos)
@@ -236,12 +294,16 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--quick', action='store_true', help='a minute')
+    parser.add_argument('--large', action='store_true', help='them alone')
     parser.add_argument('--epochs', type=int, help='to average over')
     parser.add_argument('--videos', type=int, default=10**6, help='to time')
     args = parser.parse_args()
     warnings.simplefilter('ignore')
     epochs = args.epochs or (2 if args.quick else 10)
     print(machine())
+    print_large_jobs(min(epochs, 2))
+    if args.large:
+        return
     for name in ('ucf101', 'hmdb51'):
         data = load(name)
         print(f'\n{name}, {len(data.counts)} training videos, {epochs} epochs')

@@ -4,8 +4,7 @@
 Per codec: all clips of a video of 320x240, 16 frames each, resized, cropped
 at random and flipped, to contiguous uint8 of 112x112, of which a batch can be
 stacked. The rivals take turns, and a figure is the median of the ratios of
-the rounds, so that a noisy machine does little harm. Needs PyAV, which
-encodes the videos.
+the rounds, so that a noisy machine does little harm.
 
 - stock, a clip at a time: MMAction2's transforms with decord, the video
   opened and decoded for each clip on its own, as clip-level training does.
@@ -13,6 +12,7 @@ encodes the videos.
 - decord in VideoClipDataset: stock reading, a crop of its own for each clip.
 - ours: VideoReaderInit and ReadVideoClips in VideoClipDataset.
 - ours, not compiled: the same where OpenCV resizes, see fast_resize.py.
+- ours, frames by OpenCV: the same with OpenCV's decoder in place of PyAV.
 - ours, a clip at a time: as ours, where each clip is read on its own.
 - the same with "cache": first epoch, an empty cache of decoded frames is
   filled on the way; later epochs, the frames are read from it. (Writing
@@ -38,7 +38,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from unittest import mock
 
 import cv2
@@ -83,6 +83,22 @@ READ = dict(type='ReadVideoClips', transforms=GEOMETRY)
 OURS = [dict(type='VideoReaderInit'), SAMPLE, READ, *PACK]
 
 
+def opened(path: str) -> cv2.VideoCapture:
+    """A video, decoded by one thread."""
+    return cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+
+
+def opencv_frames(path: str, wanted: np.ndarray, _) -> Iterator:
+    """What ``read_frames`` gives, by OpenCV."""
+    capture, position, frame = opened(path), 0, None
+    for number in wanted.tolist():
+        while position <= number:
+            capture.grab()
+            position += 1
+        _, frame = capture.retrieve(frame)
+        yield number, frame
+
+
 def rivals(path: str, ann_file: str, cache: str) -> dict:
     """Ways of reading all clips of a video.
 
@@ -97,6 +113,7 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
     from mmengine.dataset import Compose
 
     from vll_mmaction.datasets import ClipBatch, VideoClipDataset
+    from vll_mmaction.datasets.transforms import video_reader
     from vll_mmaction.video_io import fast_resize
     from vll_mmaction.video_io.clip_geometry import needed_corner
 
@@ -123,18 +140,13 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
         )
         packed['inputs'].contiguous()
 
-    def opened() -> cv2.VideoCapture:
-        return cv2.VideoCapture(
-            path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
-        )
-
     def codec_alone() -> None:
-        capture = opened()
+        capture = opened(path)
         while capture.grab():
             pass
 
     def calls_alone() -> None:
-        capture, frame, part = opened(), None, None
+        capture, frame, part = opened(path), None, None
         width, height = (
             int(capture.get(key))
             for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
@@ -160,6 +172,10 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
         with mock.patch.object(fast_resize, 'resize_crop', None):
             read(ours, clips)
 
+    def by_opencv() -> None:
+        with mock.patch.object(video_reader, 'read_frames', opencv_frames):
+            read(ours, clips)
+
     def fill() -> None:
         for file in glob.glob(os.path.join(cache, '*')):
             os.remove(file)
@@ -171,6 +187,7 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
         'decord in VideoClipDataset': lambda: read(decord, clips),
         WHOLE: lambda: read(ours, clips),
         'ours, not compiled': not_compiled,
+        'ours, frames by OpenCV': by_opencv,
         'ours, cache, first epoch': fill,
         'ours, cache, later epochs': lambda: read(cached, clips),
         'ours, a clip at a time': lambda: [
@@ -243,8 +260,9 @@ def where_time_goes(read: Callable, rounds: int) -> dict:
     Returns:
         dict[str, float]: Medians.
     """
-    from vll_mmaction.video_io import frame_source
     from vll_mmaction.video_io.fast_resize import FastResize
+    from vll_mmaction.video_io.frame_convert import FrameConverter
+    from vll_mmaction.video_io.video_file import VideoFile
 
     taken: dict[str, float] = {}
 
@@ -258,20 +276,21 @@ def where_time_goes(read: Callable, rounds: int) -> dict:
 
         return timed_call
 
-    open_video = cv2.VideoCapture
+    decode = VideoFile.decode
 
-    class Capture:  # a subclass of OpenCV's would crash when it is collected
-        def __init__(self, *args) -> None:
-            self._capture = open_video(*args)
-            self.grab = timed('decoding', self._capture.grab)
-            self.retrieve = timed('conversion to RGB', self._capture.retrieve)
-
-        def __getattr__(self, name: str):
-            return getattr(self._capture, name)
+    def timed_decode(self, packets) -> Iterator:
+        frames = decode(self, packets)
+        take = timed('decoding', lambda: next(frames, None))
+        yield from iter(take, None)
 
     found: dict[str, list] = {}
     with (
-        mock.patch.object(frame_source.cv2, 'VideoCapture', Capture),
+        mock.patch.object(VideoFile, 'decode', timed_decode),
+        mock.patch.object(
+            FrameConverter,
+            '__call__',
+            timed('conversion to RGB', FrameConverter.__call__),
+        ),
         mock.patch.object(
             FastResize,
             '__call__',

@@ -16,7 +16,10 @@ rounds' ratios to ``plain``. Compared are
 
 for C3D-lite and for MMAction2's SlowOnly-18 with ``norm_eval``.
 
-    python tools/benchmarks/memory.py [--quick]
+    python tools/benchmarks/memory.py [--quick] [--flat]
+
+``--flat`` is the short question for a GPU: does C3D-lite of full width stay
+flat up to 500 clips?
 """
 
 import argparse
@@ -27,7 +30,7 @@ import multiprocessing
 import resource
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Optional
 
 import torch
@@ -52,6 +55,10 @@ QUICK = (
     ('C3D-lite', 8, 4, (4, 16)),
     ('SlowOnly-18', 8, 4, (4, 16)),
 )
+FLAT = {
+    False: (('C3D-lite', 1, 16, (16, 64, 500)),),
+    True: (('C3D-lite', 8, 2, (2, 6)),),
+}
 # More clips of full width are too much for ways that hold all of them.
 MOST_AT_ONCE = 16
 
@@ -61,7 +68,8 @@ def build(network: str, way: str, narrow: int, chunk: int) -> torch.nn.Module:
 
     Args:
         network (str): One of ``WAYS``.
-        way (str): One of its ways.
+        way (str): One of its ways, or ``'half'``, the gradient through half
+            of the clips.
         narrow (int): All layers have that many times fewer channels.
         chunk (int): Clips a chunk, where the way has chunks.
 
@@ -108,9 +116,10 @@ def build(network: str, way: str, narrow: int, chunk: int) -> torch.nn.Module:
                 std=[58.395, 57.12, 57.375],
                 format_shape='NCTHW',
             ),
-            train_cfg=dict(max_training_views=chunk)
-            if way == 'chunks'
-            else None,
+            train_cfg=dict(
+                chunks=dict(max_training_views=chunk),
+                half=dict(backward_share=0.5),
+            ).get(way),
         )
     )
     model.init_weights()
@@ -235,7 +244,12 @@ def measure_memory(
 
 
 def measure_time(
-    network: str, narrow: int, chunk: int, clips: int, rounds: int
+    network: str,
+    narrow: int,
+    chunk: int,
+    clips: int,
+    rounds: int,
+    ways: Sequence[str],
 ) -> dict[str, float]:
     """Time of each way as a multiple of plain's.
 
@@ -245,12 +259,12 @@ def measure_time(
         chunk (int): See :func:`build`.
         clips (int): Clips of the video.
         rounds (int): Steps of each way, after one to warm up.
+        ways (Sequence[str]): See ``WAYS``.
 
     Returns:
         dict[str, float]: Median ratio by way.
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    ways = WAYS[network]
     models = {
         way: build(network, way, narrow, chunk).to(device) for way in ways
     }
@@ -292,7 +306,12 @@ def _measure(measure: Callable[..., dict], arguments: tuple) -> dict:
 
 
 def table(
-    network: str, narrow: int, chunk: int, counts: tuple, rounds: int
+    network: str,
+    narrow: int,
+    chunk: int,
+    counts: tuple,
+    rounds: int,
+    ways: Sequence[str],
 ) -> list[list]:
     """Rows of a network: memory at each number of clips, time at the second.
 
@@ -302,14 +321,15 @@ def table(
         chunk (int): See :func:`build`.
         counts (tuple[int]): Numbers of clips.
         rounds (int): See :func:`measure_time`.
+        ways (Sequence[str]): See ``WAYS``.
 
     Returns:
         list[list]: A row a way.
     """
     setting = network, narrow, chunk
-    times = apart(measure_time, *setting, counts[1], rounds)
+    times = apart(measure_time, *setting, counts[1], rounds, ways)
     rows = []
-    for way in WAYS[network]:
+    for way in ways:
         held = way in ('plain', 'with_cp')
         cells = []
         for clips in counts:
@@ -328,19 +348,22 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--quick', action='store_true', help='a minute')
+    parser.add_argument('--flat', action='store_true')
     parser.add_argument('--rounds', type=int, help='times each is timed')
     args = parser.parse_args()
     rounds = args.rounds or (1 if args.quick else 3)
     cuda = torch.cuda.is_available()
     print(torch.cuda.get_device_name() if cuda else machine(), flush=True)
-    for setting in QUICK if args.quick else SETTINGS:
+    settings = QUICK if args.quick else SETTINGS
+    for setting in FLAT[args.quick] if args.flat else settings:
         network, narrow, chunk, counts = setting
+        ways = WAYS[network][:2] if args.flat else WAYS[network]
         print(
             f'\n{network}, channels / {narrow}, clips of 16x112x112, chunks '
             f'of {chunk}: MiB of a step beyond model, gradients and clips; '
             f'time and norm of the gradient at {counts[1]} clips\n'
         )
-        rows = table(*setting, rounds)
+        rows = table(*setting, rounds, ways)
         header = ['way', *(f'{clips} clips' for clips in counts)]
         header += ['time against plain', 'gradient']
         print(markdown(header, rows), flush=True)

@@ -8,10 +8,8 @@ wrong after a seek, and the processor time of a clip
 - OpenCV seeks: opened, sought by ``CAP_PROP_POS_FRAMES``, read;
 - decord seeks: what MMAction2's ``DecordInit`` and ``DecordDecode`` do;
 - reading on: all frames before the clip are decoded, as ReadVideoClips does;
-- verified seeks: as ``ReadVideoClips(seek=True)`` does. The search for places,
-  once a video, is given in decodings of all its frames.
-
-Needs PyAV, which encodes the videos.
+- our seeks: to the key packets of the frame index, as
+  ``ReadVideoClips(seek=True)`` does.
 
 Example::
 
@@ -22,14 +20,16 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 
 import cv2
 import decord
 import numpy as np
 from bench_common import encode_video, machine, markdown
 
-from vll_mmaction.video_io.frame_source import SeekPoint, read_frames
-from vll_mmaction.video_io.seek_points import find_seek_points
+from vll_mmaction.video_io.frame_source import read_frames
+from vll_mmaction.video_io.video_facts import KeyPacket
+from vll_mmaction.video_io.video_probe import probe_video
 
 CLIP_LEN = 16
 B_FRAMES = dict(b_frames=2)
@@ -63,40 +63,40 @@ def read(capture: cv2.VideoCapture, number: int) -> list[np.ndarray]:
     return frames
 
 
-def opencv_seeks(path: str, start: int, _: list[SeekPoint]) -> list:
+def opencv_seeks(path: str, start: int, _: Sequence[KeyPacket]) -> list:
     """A clip, BGR."""
     capture = opened(path)
     capture.set(cv2.CAP_PROP_POS_FRAMES, start)
     return read(capture, CLIP_LEN)
 
 
-def decord_seeks(path: str, start: int, _: list[SeekPoint]) -> list:
+def decord_seeks(path: str, start: int, _: Sequence[KeyPacket]) -> list:
     """A clip, BGR."""
     reader = decord.VideoReader(path, num_threads=1)
     batch = reader.get_batch(range(start, start + CLIP_LEN))
     return list(batch.asnumpy()[..., ::-1])
 
 
-def verified_seeks(path: str, start: int, points: list[SeekPoint]) -> list:
+def our_seeks(path: str, start: int, keys: Sequence[KeyPacket]) -> list:
     """A clip, BGR."""
     wanted = np.arange(start, start + CLIP_LEN)
-    return [frame.copy() for _, frame in read_frames(path, wanted, points)]
+    return [frame for _, frame in read_frames(path, wanted, keys)]
 
 
-def reading_on(path: str, start: int, _: list[SeekPoint]) -> list:
+def reading_on(path: str, start: int, _: Sequence[KeyPacket]) -> list:
     """A clip, BGR."""
-    return verified_seeks(path, start, [])
+    return our_seeks(path, start, ())
 
 
 WAYS = {
     'OpenCV seeks': opencv_seeks,
     'decord seeks': decord_seeks,
     'reading on': reading_on,
-    'verified seeks': verified_seeks,
+    'our seeks': our_seeks,
 }
 
 
-def measure(path: str, clips: int) -> tuple[dict, float]:
+def measure(path: str, clips: int) -> dict[str, tuple[int, float]]:
     """Try all ways on clips spread over a video.
 
     Args:
@@ -104,31 +104,25 @@ def measure(path: str, clips: int) -> tuple[dict, float]:
         clips (int): Number of clips.
 
     Returns:
-        tuple[dict[str, tuple[int, float]], float]: Of each way, clips that
-        are wrong and mean seconds of the processor a clip; and the time of
-        the search for places as a multiple of that of a decoding.
+        dict[str, tuple[int, float]]: Of each way, clips that are wrong and
+        mean seconds of the processor a clip.
     """
-    began = time.process_time()
     frames = read(opened(path), 10**6)
-    decoding = time.process_time() - began
-    began = time.process_time()
-    points = find_seek_points(path)
-    search = time.process_time() - began
+    keys = probe_video(path).keys
     starts = np.linspace(0, len(frames) - CLIP_LEN, clips).astype(int).tolist()
     wrong, taken = dict.fromkeys(WAYS, 0), dict.fromkeys(WAYS, 0.0)
     for start in starts:
         wanted = np.stack(frames[start : start + CLIP_LEN])
         for name, way in WAYS.items():
             began = time.process_time()
-            clip = way(path, start, points)
+            clip = way(path, start, keys)
             taken[name] += time.process_time() - began
             wrong[name] += not np.array_equal(np.stack(clip), wanted)
-    found = {name: (wrong[name], taken[name] / clips) for name in WAYS}
-    return found, search / decoding
+    return {name: (wrong[name], taken[name] / clips) for name in WAYS}
 
 
 def table(num_frames: int, clips: int) -> list[list]:
-    """Rows: a kind of video, wrong clips and ms of each way, the search."""
+    """Rows: a kind of video, ms and wrong clips of each way."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, (ending, every, options)) in enumerate(
@@ -140,12 +134,11 @@ def table(num_frames: int, clips: int) -> list[list]:
                 key_frame_every=every,
                 **options,
             )
-            found, search = measure(path, clips)
             cells = [
                 f'{1e3 * seconds:.1f} ({wrong})'
-                for wrong, seconds in found.values()
+                for wrong, seconds in measure(path, clips).values()
             ]
-            rows.append([name, *cells, f'{search:.1f}'])
+            rows.append([name, *cells])
     return rows
 
 
@@ -160,9 +153,9 @@ def main() -> None:
     print(
         f'Videos of 320x240, {num_frames} frames, key frames every 12 unless '
         f'said; ms a clip of {CLIP_LEN} frames, and in brackets how many of '
-        f'{clips} clips are wrong; the search in decodings\n'
+        f'{clips} clips are wrong\n'
     )
-    print(markdown(['video', *WAYS, 'search'], table(num_frames, clips)))
+    print(markdown(['video', *WAYS], table(num_frames, clips)))
 
 
 if __name__ == '__main__':

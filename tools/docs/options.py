@@ -16,7 +16,7 @@ import mmaction.registry
 from mmengine.registry import Registry
 
 from vll_mmaction.datasets import ClipDatasetMixin, ClipSampling
-from vll_mmaction.models import VideoLevelHeadMixin
+from vll_mmaction.models import VideoAttentionHeadMixin, VideoLevelHeadMixin
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,18 +117,19 @@ def registered(registry: Registry) -> list:
     return [kinds[name] for name in sorted(kinds)]
 
 
-def heads() -> str:
-    """The video-level heads: one text for all."""
+def heads(prefix: str, mixin: type) -> str:
+    """The heads of a mixin: one text for all."""
     names = sorted(
         name
         for name, kind in mmaction.registry.MODELS.module_dict.items()
         if inspect.isclass(kind)
         and kind.__module__.startswith('vll_mmaction')
-        and issubclass(kind, VideoLevelHeadMixin)
+        and name.startswith(prefix)
+        and issubclass(kind, mixin)
     )
     listed = ', '.join(f'`{name}`' for name in names)
-    text = class_text(VideoLevelHeadMixin).split('\n', 1)[1]
-    return f'#### VideoLevel heads\n\n{listed}\n{text}'
+    text = class_text(mixin).split('\n', 1)[1]
+    return f'#### {prefix} heads\n\n{listed}\n{text}'
 
 
 def classes() -> str:
@@ -145,7 +146,8 @@ def classes() -> str:
             texts.append(f'### {name}\n')
             texts += [class_text(kind) for kind in kinds]
         if name == 'MODELS':
-            texts.append(heads())
+            texts.append(heads('VideoLevel', VideoLevelHeadMixin))
+            texts.append(heads('VideoAttention', VideoAttentionHeadMixin))
     return '\n'.join(texts)
 
 

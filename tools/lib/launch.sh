@@ -68,10 +68,21 @@ launch() {
         # Else ranks whose launcher is killed train on, unseen.
         command=(--no-python setpriv --pdeathsig KILL "$python" -u "$tool")
     fi
+    local address=${MASTER_ADDR:-127.0.0.1} port=${PORT:-29500}
+    local meeting=(--node_rank="${NODE_RANK:-0}" --master_addr="$address")
+    meeting+=(--master_port="$port")
+    if [[ $script == train.py && ${RESTARTS:-0} != 0 ]]; then
+        # The static rendezvous cannot meet again. See restarts.py.
+        export RESTARTS_STORE=$address:$port
+        # Else a machine that joins again waits for the address of a store that
+        # was told in the first round alone.
+        export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+        meeting=(--max_restarts="$RESTARTS" --rdzv_backend=c10d)
+        meeting+=(--rdzv_endpoint="$RESTARTS_STORE")
+        meeting+=(--rdzv_conf="is_host=$((${NODE_RANK:-0} == 0))")
+    fi
     set -x
     exec "$python" -m torch.distributed.run \
-        --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
-        --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-        --master_port="${PORT:-29500}" --nproc_per_node="$processes" \
-        "${command[@]}" "${options[@]}" "$@"
+        --nnodes="${NNODES:-1}" "${meeting[@]}" \
+        --nproc_per_node="$processes" "${command[@]}" "${options[@]}" "$@"
 }

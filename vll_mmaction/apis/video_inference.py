@@ -6,14 +6,12 @@ pipeline and scores all of them. However long the video is, it is gone through
 once, and the frames of one clip and the inputs of a few are held.
 """
 
-import logging
 import os.path as osp
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Callable, Optional, Union
 
-import cv2
 import numpy as np
 import torch
 from mmaction.apis import init_recognizer
@@ -21,23 +19,18 @@ from mmaction.datasets.transforms import DecordDecode
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..datasets import SampleVideoClips
+from ..datasets.clip_stream import FramesInOrder, read_in_order
 from ..evaluation import ClipResults
-from ..video_io.frame_source import read_frames
+from ..evaluation.class_names import find_class_names
 from ..video_io.prober import count_frames
 
 CLIPS_AT_ONCE = 8
 """Clips through the network at once where the config does not say."""
-
-OPENERS = ('VideoReaderInit', 'DecordInit', 'PyAVInit', 'OpenCVInit')
-DECODERS = ('DecordDecode', 'PyAVDecode', 'OpenCVDecode', 'RawFrameDecode')
-LABEL_MAPS = ('label_map.txt', 'classes.txt')
-"""Files of class names in the folder of a data set."""
 
 
 def init_video_recognizer(
@@ -143,12 +136,8 @@ def _find_classes(
     known = [
         dataset.get('metainfo', {}).get('classes', ()),
         loaded.get('meta', {}).get('dataset_meta', {}).get('classes', ()),
+        find_class_names(dataset.get('data_root') or '', number),
     ]
-    for name in LABEL_MAPS:
-        path = osp.join(dataset.get('data_root') or '', name)
-        if osp.isfile(path):
-            with open(path, encoding='utf-8', errors='replace') as file:
-                known.append(file.read().splitlines())
     return next((tuple(x) for x in known if len(x) == number), ())
 
 
@@ -177,9 +166,7 @@ def score_video(
             are done and with that of all.
 
     Returns:
-        ClipResults: Of this one video, label -1. If the video cannot be
-        decoded to its end a warning is logged, and ``total_frames`` is the
-        number of frames that can be.
+        ClipResults: Of this one video, label -1.
 
     Raises:
         ValueError: The video cannot be used, the test pipeline is none for
@@ -202,7 +189,7 @@ def score_video(
     sampled = pipeline.transforms[0](dict(video))
     num_clips = sampled['num_clips']
     frame_inds = sampled['frame_inds'].reshape(num_clips, -1)
-    frames = _FramesInOrder(path, np.unique(frame_inds))
+    frames = FramesInOrder(path, np.unique(frame_inds))
     clips = _read_clips(pipeline, video, num_clips, frames)
     at_once = (model.cfg.model.get('test_cfg') or {}).get('max_testing_views')
 
@@ -215,8 +202,7 @@ def score_video(
         gates.append(sample.get('clip_gates', torch.zeros(0)).cpu())
         if on_clips is not None:
             on_clips(len(scores), num_clips)
-    complete = len(scores) == num_clips
-    frame_inds = frame_inds[: len(scores)].reshape(-1)
+    frame_inds = frame_inds.reshape(-1)
     return ClipResults(
         clip_scores=torch.cat(scores).numpy(),
         video_offsets=np.array([0, sum(map(len, scores))]),
@@ -224,7 +210,7 @@ def score_video(
         filenames=np.array([path]),
         frame_inds=frame_inds,
         frame_offsets=np.array([0, len(frame_inds)]),
-        total_frames=np.array([entry.frames if complete else frames.position]),
+        total_frames=np.array([entry.frames]),
         views_per_clip=np.array([len(scores[0])]),
         class_names=np.array(model.dataset_meta['classes'], dtype=np.str_),
         config_name=np.array(Path(model.cfg.filename or '').stem),
@@ -233,24 +219,18 @@ def score_video(
 
 
 def _one_pass_pipeline(config: Config) -> Compose:
-    """The test pipeline, reading from a :class:`_FramesInOrder`.
+    """The test pipeline, reading from a :class:`FramesInOrder`.
 
     Raises:
         ValueError: It does not cut a video into clips and decode them.
     """
-    steps = []
-    for step in _test_dataset(config).get('pipeline', ()):
-        name = step['type']
-        name = name.split('.')[-1] if isinstance(name, str) else name.__name__
-        if name == 'ReadVideoClips':
-            # The same pixels as by these transforms one after the other.
-            steps += [dict(type='DecordDecode'), *step.get('transforms', ())]
-        elif name in DECODERS:
-            steps.append(dict(type='DecordDecode'))
-        elif name not in OPENERS:
-            steps.append(step)
     init_default_scope(config.get('default_scope', 'mmaction'))
-    pipeline = Compose(steps)
+    # A cache would make its folder.
+    steps = [
+        {key: value for key, value in step.items() if key != 'cache'}
+        for step in _test_dataset(config).get('pipeline', ())
+    ]
+    pipeline = Compose(read_in_order(Compose(steps).transforms))
     kinds = [type(step) for step in pipeline.transforms]
     if kinds[:1] != [SampleVideoClips] or DecordDecode not in kinds:
         raise ValueError(
@@ -262,80 +242,13 @@ def _one_pass_pipeline(config: Config) -> Compose:
     return pipeline
 
 
-class _FramesInOrder:
-    """Reads a video once, for one clip after the other.
-
-    Stands in for decord's reader. Keeps the frames from the start of the clip
-    that was asked for last.
-
-    Args:
-        path (str): Video file.
-        wanted (np.ndarray): (n,) int64, frames of all clips, ascending.
-    """
-
-    def __init__(self, path: str, wanted: np.ndarray) -> None:
-        self._frames = read_frames(path, wanted)
-        self._kept: dict[int, np.ndarray] = {}
-        self.position = 0
-
-    def get_batch(self, numbers: np.ndarray) -> '_Frames':
-        """Frames of a clip, which starts no earlier than the last one.
-
-        Args:
-            numbers (np.ndarray): (clip_len,) int64.
-
-        Returns:
-            list[np.ndarray]: (H, W, 3) uint8 each, RGB.
-
-        Raises:
-            _EndOfVideo: The video cannot be decoded so far.
-        """
-        first, last = numbers.min(), numbers.max()
-        self._kept = {k: x for k, x in self._kept.items() if k >= first}
-        while self.position <= last:
-            try:
-                number, frame = next(self._frames)
-            except ValueError as error:
-                raise _EndOfVideo(str(error)) from error
-            self._kept[number] = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            self.position = number + 1
-        # Transforms may write into them, and clips may share them.
-        return _Frames(self._kept[k].copy() for k in numbers.tolist())
-
-
-class _Frames(list):
-    def asnumpy(self) -> list:
-        return self
-
-
-class _EndOfVideo(ValueError):
-    """A video has fewer frames that can be decoded than was counted."""
-
-
 def _read_clips(
-    pipeline: Compose, video: dict, num_clips: int, frames: _FramesInOrder
+    pipeline: Compose, video: dict, num_clips: int, frames: FramesInOrder
 ) -> Iterator[Tensor]:
-    """Network inputs of one clip after the other.
-
-    Raises:
-        ValueError: Not even the first clip can be decoded.
-    """
+    """Network inputs of one clip after the other."""
     for clip in range(num_clips):
-        try:
-            packed = pipeline(
-                dict(video, clip_ids=[clip], video_reader=frames)
-            )
-        except _EndOfVideo as error:
-            if clip == 0:
-                raise
-            print_log(
-                f'{error}. The last {num_clips - clip} of {num_clips} clips '
-                'are left out.',
-                'current',
-                level=logging.WARNING,
-            )
-            return
-        yield packed['inputs']
+        clip_of = dict(video, clip_ids=[clip], video_reader=frames)
+        yield pipeline(clip_of)['inputs']
 
 
 def _score_clips(

@@ -18,6 +18,7 @@ from .transforms import (
     SampleVideoClips,
     VideoReaderInit,
 )
+from .whole_video_dataset import WholeRawframeDataset, WholeVideoDataset
 
 __all__ = [
     'ClipBatch',
@@ -35,4 +36,6 @@ __all__ = [
     'VideoGroupedBatchSampler',
     'VideoGroupedSampler',
     'VideoReaderInit',
+    'WholeRawframeDataset',
+    'WholeVideoDataset',
 ]

@@ -49,6 +49,7 @@ def read_annotation_list(
     num_classes: Optional[int] = None,
     delimiter: Optional[str] = None,
     numbers: Sequence[str] = (),
+    labelled: bool = True,
 ) -> AnnotationList:
     """Read an annotation file, checking each line.
 
@@ -60,6 +61,8 @@ def read_annotation_list(
             space. Defaults to None.
         numbers (Sequence[str]): Names of the whole numbers between path and
             label. Defaults to ().
+        labelled (bool): Whether lines end in a label. Without, all labels are
+            -1. Defaults to True.
 
     Returns:
         AnnotationList: Its videos, at least one.
@@ -75,9 +78,11 @@ def read_annotation_list(
     starts = np.concatenate([[0], breaks + 1])
     ends = np.concatenate([breaks, [len(text)]])
     plain, name_ends, *columns = _parse_plain(
-        text, starts, ends, delimiter or ' ', len(numbers) + 1
+        text, starts, ends, delimiter or ' ', len(numbers) + labelled
     )
-    if num_classes is not None:
+    if not labelled:
+        columns.append(np.full(len(ends), -1))
+    elif num_classes is not None:
         plain &= columns[-1] < num_classes
     for row in np.flatnonzero(~plain & (ends > starts)).tolist():
         line = raw[starts[row] : ends[row]].decode()
@@ -87,6 +92,7 @@ def read_annotation_list(
             delimiter,
             numbers,
             num_classes,
+            labelled,
         )
         if parsed is not None:
             name, *values = parsed
@@ -107,6 +113,27 @@ def read_annotation_list(
         lines + 1,
         dict(zip(numbers, values)),
     )
+
+
+def media_folder(data_prefix: dict, key: str) -> str:
+    """Folder to which the paths of a list are relative.
+
+    Args:
+        data_prefix (dict): Of the dataset.
+        key (str): What its folder goes by.
+
+    Returns:
+        str: The folder; '' where the list has whole paths.
+
+    Raises:
+        ValueError: There is another key in its place.
+    """
+    if data_prefix and key not in data_prefix:
+        raise ValueError(
+            f'data_prefix={data_prefix} has no {key!r}, which is the folder '
+            f'of the videos here: write data_prefix=dict({key}=...).'
+        )
+    return data_prefix.get(key) or ''
 
 
 def _read(ann_file: str) -> bytes:
@@ -199,27 +226,30 @@ def _parse_line(
     delimiter: Optional[str],
     numbers: Sequence[str],
     num_classes: Optional[int],
+    labelled: bool,
 ) -> Optional[tuple]:
     """Path and numbers of any line; None if it is empty."""
     if not line:
         return None
-    wanted = (delimiter or ' ').join(['path', *numbers, 'label'])
+    fields_wanted = ['path', *numbers, *['label'] * labelled]
+    wanted = (delimiter or ' ').join(fields_wanted)
     # From the right, since a path may hold the delimiter.
-    name, *fields = line.rsplit(delimiter, len(numbers) + 1)
+    name, *fields = line.rsplit(delimiter, len(fields_wanted) - 1)
     name = name.strip()
-    if len(fields) <= len(numbers) or not name:
+    if len(fields) < len(fields_wanted) - 1 or not name:
         raise ValueError(
             f'{where}: {line!r} has too few fields. Wanted: {wanted}'
         )
-    *values, text = fields
-    label = _parse_label(text, where, wanted, num_classes)
-    for key, value in zip(numbers, values):
+    label = -1
+    if labelled:
+        label = _parse_label(fields.pop(), where, wanted, num_classes)
+    for key, value in zip(numbers, fields):
         if not value.isdecimal():
             raise ValueError(
                 f'{where}: {key} {value!r} is not a whole number. '
                 f'Wanted: {wanted}'
             )
-    return name, *map(int, values), label
+    return name, *map(int, fields), label
 
 
 def _parse_label(

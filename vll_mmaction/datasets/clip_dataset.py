@@ -9,7 +9,11 @@ from mmaction.datasets.transforms import DecordInit
 from mmaction.registry import DATASETS
 
 from ..video_io.frame_index import FrameIndex, default_index_path
-from .annotation_list import read_annotation_list, report_bad_videos
+from .annotation_list import (
+    media_folder,
+    read_annotation_list,
+    report_bad_videos,
+)
 from .clip_dataset_mixin import ClipDatasetMixin
 from .clip_table import ClipTable
 
@@ -73,9 +77,13 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         """Read the annotation file, checking each line."""
         return ClipTable.of(
             read_annotation_list(
-                self.ann_file, self.num_classes, self.delimiter
+                self.ann_file,
+                self.num_classes,
+                # Stock's default; any white space will do.
+                None if self.delimiter == ' ' else self.delimiter,
+                labelled=self.labelled,
             ),
-            self.data_prefix.get('video') or '',
+            media_folder(self.data_prefix, 'video'),
         )
 
     def filter_data(self) -> ClipTable:

@@ -57,6 +57,8 @@ class ClipDatasetMixin:
             unless it is 0. Defaults to 0.05.
         max_read_seconds (float): Time that a data loader's worker may take to
             read a video; one that takes longer ends the job. Defaults to 600.
+        labelled (bool): Whether lines end in a label; False is for the videos
+            of a :class:`WholeVideoDataset`. Defaults to True.
         kwargs: Further arguments of the stock dataset.
 
     Raises:
@@ -73,6 +75,7 @@ class ClipDatasetMixin:
         per_video_augmentation: bool = False,
         max_bad_videos: float = 0.05,
         max_read_seconds: float = 600,
+        labelled: bool = True,
         **kwargs: Any,
     ) -> None:
         if kwargs.get('multi_class'):
@@ -81,6 +84,8 @@ class ClipDatasetMixin:
                 'multi_class=True is not supported, since the consistent '
                 'constraint has no meaning for several labels.'
             )
+        if not labelled and not kwargs.get('test_mode'):
+            raise ValueError('labelled=False: training needs labels.')
         if not 0 <= max_bad_videos <= 1:
             raise ValueError(
                 f'max_bad_videos is a share, 0 to 1, got {max_bad_videos}'
@@ -92,6 +97,7 @@ class ClipDatasetMixin:
         self.per_video_augmentation = per_video_augmentation
         self.max_bad_videos = max_bad_videos
         self.max_read_seconds = max_read_seconds
+        self.labelled = labelled
         self._reader = ClipReader(per_video_augmentation)
         # Columns need not be pickled to be shared, whatever is asked for.
         kwargs.update(serialize_data=False)

@@ -4,7 +4,11 @@ import numpy as np
 from mmaction.datasets import RawframeDataset
 from mmaction.registry import DATASETS
 
-from .annotation_list import read_annotation_list, report_bad_videos
+from .annotation_list import (
+    media_folder,
+    read_annotation_list,
+    report_bad_videos,
+)
 from .clip_dataset_mixin import ClipDatasetMixin
 from .clip_table import ClipTable
 
@@ -42,9 +46,12 @@ class RawframeClipDataset(ClipDatasetMixin, RawframeDataset):
         numbers = ['offset'] * self.with_offset + ['total_frames']
         return ClipTable.of(
             read_annotation_list(
-                self.ann_file, self.num_classes, numbers=numbers
+                self.ann_file,
+                self.num_classes,
+                numbers=numbers,
+                labelled=self.labelled,
             ),
-            self.data_prefix.get('img') or '',
+            media_folder(self.data_prefix, 'img'),
         )
 
     def filter_data(self) -> ClipTable:

@@ -24,6 +24,12 @@ from av.video.reformatter import (
 # Of `AVColorSpace`, those that YUV is converted from by a matrix: BT.709,
 # unspecified, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020.
 _MATRICES = (1, 2, 4, 5, 6, 7, 9)
+# Filters of a turn by 90, 180 and 270 degrees.
+TURNS = (
+    (('transpose', 'clock'),),
+    (('hflip', ''), ('vflip', '')),
+    (('transpose', 'cclock'),),
+)
 _ONE_THREAD = {} if int(av.__version__.split('.')[0]) < 17 else {'threads': 1}
 
 

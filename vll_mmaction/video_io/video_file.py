@@ -49,9 +49,10 @@ class VideoFile:
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise ValueError(
-                f'{self.path} cannot be opened as a video: {cause(error)}. '
-                'It is damaged or in a format that is not read here; lists '
-                'of other files and addresses are not followed.'
+                f'{self.path}: it cannot be opened as a video: '
+                f'{cause(error)}. It is damaged or in a format that is not '
+                'read here; lists of other files and addresses are not '
+                'followed.'
             ) from error
         try:
             self.stream = self._shown_stream()
@@ -61,14 +62,16 @@ class VideoFile:
         self.codec = self.stream.codec_context
         """av.VideoCodecContext: Its decoder."""
         self.codec.thread_count = 1
+        # Else damage is filled in with what happens to be in memory.
+        self.codec.options = {'err_detect': 'explode'}
 
     def _shown_stream(self) -> av.VideoStream:
         streams = self.container.streams.video
         if not streams:
-            raise ValueError(f'{self.path} holds no video')
+            raise ValueError(f'{self.path}: it holds no video')
         if any(stream.codec_context is None for stream in streams):
             raise ValueError(
-                f'{self.path} holds video of a codec that PyAV '
+                f'{self.path}: it holds video of a codec that PyAV '
                 f'{av.__version__} has no decoder for: convert it with a '
                 'program that has one, or leave it out'
             )
@@ -87,7 +90,7 @@ class VideoFile:
                     yield packet
         except (av.FFmpegError, OSError, ValueError) as error:
             raise ValueError(
-                f'{self.path} cannot be read on: {cause(error)}'
+                f'{self.path}: it cannot be read on: {cause(error)}'
             ) from error
 
     def decode(self, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame]:

@@ -11,14 +11,19 @@ from collections.abc import Iterator
 import av
 from av.video.frame import PictureType
 
-from .frame_convert import FrameConverter, upright_size
+from .frame_convert import TURNS, FrameConverter, orientation, upright_size
 from .frame_source import SEEK_COST
 from .video_facts import KeyPacket, VideoFacts
 from .video_file import VideoFile
 
-# Of decord 0.6.0, whose FFmpeg is of 2020.
-_DECORD_LACKS = ('av1', 'vvc', 'evc', 'apv')
-_DECORD_MISLEADS = ('mpegts', 'mpeg')
+# Codecs and containers that decord 0.6.0, whose FFmpeg is of 2018, fails at.
+_DECORD_LACKS = ('av1', 'vvc', 'evc', 'apv', 'png', 'apng', 'gif', 'ivf')
+# Pixel formats of which it makes the colours that FFmpeg makes today, beside
+# yuv420p of even height.
+_DECORD_CONVERTS = (
+    'yuv422p yuvj422p yuv422p10le yuv444p yuvj444p gray gray16le gbrp bgr24 '
+    'rgba argb bgra'
+).split()
 
 
 def probe_video(path: str, count: str = 'decode') -> VideoFacts:
@@ -42,7 +47,7 @@ def probe_video(path: str, count: str = 'decode') -> VideoFacts:
         with VideoFile(path) as video:
             facts = (_by_packets if count == 'packets' else _by_frames)(video)
     except ValueError as error:
-        return VideoFacts(reason=str(error).replace(f'{path} ', 'it ', 1))
+        return VideoFacts(reason=str(error).removeprefix(f'{path}: '))
     return facts if facts.frames else VideoFacts(reason='it has no frames')
 
 
@@ -68,7 +73,7 @@ def _by_frames(video: VideoFile) -> VideoFacts:
     packets: list[tuple] = []
     times: list = []
     keys: list[int] = []
-    formats: list[str] = []
+    first = None
     size, known = (0, 0), ('', 0, 0)
     convert = FrameConverter()
 
@@ -82,8 +87,8 @@ def _by_frames(video: VideoFile) -> VideoFacts:
         if looks != known:
             known = looks
             convert(frame)  # so that one that cannot be is found here
-            if not times:
-                size = upright_size(frame)
+            if first is None:
+                first, size = frame, upright_size(frame)
             elif upright_size(frame) != size:
                 raise ValueError(
                     f'{video.path}: its frames change their size, from '
@@ -91,19 +96,18 @@ def _by_frames(video: VideoFile) -> VideoFacts:
                         *size, *upright_size(frame)
                     )
                 )
-            formats.append(frame.format.name)
         if frame.key_frame and frame.pict_type == PictureType.I:
             keys.append(len(times))
         times.append(frame.pts)
-    if not times:
+    if first is None:
         return VideoFacts()
     return VideoFacts(
         frames=len(times),
         width=size[0],
         height=size[1],
-        pixel_format=formats[0],
+        pixel_format=first.format.name,
         keys=_key_packets(packets, times, keys),
-        decord=_of_decord(video, len(packets), len(times), formats),
+        decord=_of_decord(video, first, len(packets), len(times)),
     )
 
 
@@ -121,7 +125,7 @@ def _by_packets(video: VideoFile) -> VideoFacts:
         width=width,
         height=height,
         pixel_format=frame.format.name,
-        decord=_of_decord(video, frames, frames, [frame.format.name]),
+        decord=_of_decord(video, frame, frames, frames),
     )
 
 
@@ -157,19 +161,29 @@ def _key_packets(
 
 
 def _of_decord(
-    video: VideoFile, packets: int, frames: int, formats: list[str]
+    video: VideoFile, frame: av.VideoFrame, packets: int, frames: int
 ) -> str:
-    """How decord's frames differ from these; '' if they don't."""
-    codec = video.codec.codec.canonical_name
-    container = video.container
-    if codec in _DECORD_LACKS:
-        return f'decord has no decoder for {codec}'
-    if container.format.name in _DECORD_MISLEADS:
-        return 'decord leaves out frames of a transport or program stream'
+    """How decord's frames differ from these, by rule; '' if they don't."""
+    container, stream = video.container, video.stream
+    codec, kind = video.codec.codec.canonical_name, container.format.name
+    name, steps = frame.format.name, orientation(frame)
+    if codec in _DECORD_LACKS or kind in _DECORD_LACKS:
+        return f'decord cannot read {codec} in {kind}'
+    if kind in ('mpegts', 'mpeg'):
+        return 'decord may leave out frames of a transport or program stream'
     if not container.duration or container.duration < 0:
         return 'decord opens no file that does not state its duration'
     if packets != frames:
-        return f'decord counts {packets} frames for {frames}'
-    if len(formats) > 1:
-        return 'decord does not follow when the pixel format changes'
+        return f'decord counts {packets} frames, there are {frames}'
+    if container.streams.best('video') is not stream:
+        return 'decord takes another of its video streams'
+    if steps and steps not in TURNS:
+        return 'decord does not mirror frames'
+    is_halved = name in ('yuv420p', 'yuvj420p')
+    if is_halved and frame.height % 2:
+        return f'decord makes other colours of {name} of odd height'
+    if not is_halved and name not in _DECORD_CONVERTS:
+        return f'decord makes other colours of {name}'
+    if '422' in name and steps:
+        return f'decord makes other colours of {name} that is turned'
     return ''

@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional
 
 import numpy as np
 
 from ..evaluation import ClipResults, load_clip_results
+from ..evaluation.class_names import find_class_names, read_class_names
+from .thumbnails import common_folder
 
 
 def load_models(
     files: Sequence[str],
     titles: Optional[Sequence[str]] = None,
     class_file: Optional[str] = None,
+    video_root: str = '',
 ) -> dict[str, ClipResults]:
     """Read the results of some models.
 
@@ -23,7 +26,11 @@ def load_models(
             names of their configs, or the files where these do not tell them
             apart.
         class_file (str, optional): Text file of class names, one a line, in
-            place of the names in the results.
+            place of the names in the results. None means ``label_map.txt``
+            or ``classes.txt`` in a folder above the videos, if the results
+            hold no names.
+        video_root (str): Folder of the videos where they are not where the
+            results say. Defaults to ''.
 
     Returns:
         dict[str, ClipResults]: Results by title.
@@ -44,6 +51,11 @@ def load_models(
                     f'names were given in {class_file}'
                 )
         loaded = [replace(x, class_names=np.array(names)) for x in loaded]
+    else:
+        loaded = [
+            x if x.class_names.size else _with_found_names(x, video_root)
+            for x in loaded
+        ]
     for results, file in zip(loaded, files):
         _check(results, file)
     if titles is None:
@@ -55,31 +67,16 @@ def load_models(
     return dict(zip(titles, loaded))
 
 
-def read_class_names(file: Union[str, Path]) -> list[str]:
-    """Class names from a file, line k for label k.
-
-    Args:
-        file (str | Path): Text file.
-
-    Returns:
-        list[str]: The names.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It is no text, or a line is empty.
-    """
-    try:
-        lines = Path(file).read_text(encoding='utf-8').splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{file} is no text in UTF-8 with a class name a line: {error}'
-        ) from error
-    while lines and not lines[-1].strip():
-        lines.pop()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            raise ValueError(f'{file}, line {number} is empty')
-    return [line.strip() for line in lines]
+def _with_found_names(results: ClipResults, video_root: str) -> ClipResults:
+    """The results with names of a data set's own file, if there is one."""
+    folder = video_root or common_folder(results.filenames.tolist())
+    if not folder:
+        return results
+    for parent in (Path(folder), *Path(folder).parents):
+        names = find_class_names(parent, results.clip_scores.shape[1])
+        if names:
+            return replace(results, class_names=np.array(names))
+    return results
 
 
 def _check(results: ClipResults, file: str) -> None:
@@ -101,6 +98,11 @@ def _check(results: ClipResults, file: str) -> None:
         raise ValueError(
             f'{file} has {num_classes} classes, but names of '
             f'{len(results.class_names)}: give the right ones by --classes'
+        )
+    if results.labels.min() < 0:
+        raise ValueError(
+            f'{file} holds videos without labels, of which no vote is right '
+            'or wrong'
         )
     if results.labels.max() >= num_classes:
         raise ValueError(

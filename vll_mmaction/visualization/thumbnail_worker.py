@@ -13,7 +13,6 @@ import faulthandler
 import json
 import os
 import re
-import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,8 +30,10 @@ IMAGES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
 
 def _load_read_frames() -> Callable:
     """Our decoder, without its package, which would import torch."""
-    path = Path(__file__).parents[1] / 'video_io/frame_source.py'
-    return runpy.run_path(str(path))['read_frames']
+    sys.path.append(str(Path(__file__).parents[1]))
+    from video_io.frame_source import read_frames
+
+    return read_frames
 
 
 def _read_video(

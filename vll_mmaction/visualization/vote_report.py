@@ -19,6 +19,7 @@ from markupsafe import Markup
 from ..evaluation import ClipResults
 from . import report_plots, vote_summary
 from .result_files import match_videos
+from .result_tables import make_tables, write_tables
 from .thumbnails import (
     Strip,
     clip_frames,
@@ -62,7 +63,7 @@ class Report:
 def write_report(
     models: dict[str, ClipResults], out: Path, video_root: str = ''
 ) -> Report:
-    """Write the page and its thumbnails.
+    """Write the page, its tables and its thumbnails.
 
     Args:
         models (dict[str, ClipResults]): Results of one model or two, by
@@ -100,6 +101,7 @@ def write_report(
         if strip.reason
     }
     votes = {title: VideoVotes(x) for title, x in models.items()}
+    tables = make_tables(by_letter(votes))
     data = page_data(votes, strips)
     for model, frames in zip(data['models'], shown):
         # The frame of each clip, and its place in the strip.
@@ -111,11 +113,12 @@ def write_report(
     temporary = out / f'{PAGE}.tmp'
     # Names from elsewhere may hold letters that no encoding knows.
     temporary.write_text(
-        render(votes, data, problems),
+        render(votes, data, problems, list(tables)),
         encoding='utf-8',
         errors='xmlcharrefreplace',
     )
     os.replace(temporary, out / PAGE)
+    write_tables(tables, out)
     remove_others(out / THUMBS, strips)
     return Report(out / PAGE, len(names), problems)
 
@@ -147,6 +150,11 @@ def check_folder(out: Path) -> None:
         )
 
 
+def by_letter(votes: dict[str, VideoVotes]) -> dict[str, VideoVotes]:
+    """Two models as A and B, one by ``''``."""
+    return dict(zip('AB' if len(votes) > 1 else [''], votes.values()))
+
+
 def _union(frames: Sequence[Optional[np.ndarray]]) -> Optional[np.ndarray]:
     """Frames that any model's clips show, ascending, each once."""
     known = [x for x in frames if x is not None]
@@ -176,6 +184,18 @@ def page_data(votes: dict[str, VideoVotes], strips: Sequence[Strip]) -> dict:
     )
 
 
+def _clip_weights(votes: VideoVotes) -> list[list[float]]:
+    """Weight of each clip by attention; no videos where the head has none."""
+    results = votes.results
+    if not results.clip_weights.size:
+        return []
+    weights = votes.split(results.clip_weights.astype(np.float64))
+    return [
+        x.reshape(-1, views).sum(axis=1).round(3).tolist()
+        for x, views in zip(weights, results.views_per_clip)
+    ]
+
+
 def _model_data(title: str, votes: VideoVotes) -> dict:
     sure = np.rint(100 * votes.results.clip_scores.max(axis=1)).astype(int)
     top = np.argsort(-votes.scores, axis=1, kind='stable')[:, :TOP]
@@ -191,13 +211,17 @@ def _model_data(title: str, votes: VideoVotes) -> dict:
         votes=[x.tolist() for x in votes.split(votes.votes)],
         sure=[x.tolist() for x in votes.split(sure)],
         views=votes.results.views_per_clip.tolist(),
+        weights=_clip_weights(votes),
         top=top.tolist(),
         top_means=means.round(2).tolist(),
     )
 
 
 def render(
-    votes: dict[str, VideoVotes], data: dict, problems: dict[str, str]
+    votes: dict[str, VideoVotes],
+    data: dict,
+    problems: dict[str, str],
+    files: Sequence[str],
 ) -> str:
     """The page.
 
@@ -205,6 +229,7 @@ def render(
         votes (dict[str, VideoVotes]): Votes of one model or two, by title.
         data (dict): See :func:`page_data`.
         problems (dict[str, str]): Why a video has no thumbnails.
+        files (Sequence[str]): Names of the tables beside it.
 
     Returns:
         str: HTML. All that comes from the results is escaped.
@@ -222,7 +247,7 @@ def render(
     )
     script = (TEMPLATES / 'vote_report.js').read_text(encoding='utf-8')
     digest = hashlib.sha256(script.encode()).digest()
-    models = dict(zip('AB' if len(votes) > 1 else [''], votes.values()))
+    models = by_letter(votes)
     matrices = [vote_summary.confusion(x) for x in models.values()]
     tables = [vote_summary.class_table(x) for x in models.values()]
     return environment.get_template('vote_report.html.j2').render(
@@ -232,6 +257,7 @@ def render(
         script_hash=base64.b64encode(digest).decode(),
         data=data,
         problems=problems,
+        files=files,
         titles=dict(zip(models, votes)),
         num_clips={k: int(x.sizes.sum()) for k, x in models.items()},
         figures=_figures(list(models.values())),

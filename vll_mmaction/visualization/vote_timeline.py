@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from PIL import Image, ImageDraw, ImageFont
 
-from ..evaluation import ClipResults, vote_scores
+from ..evaluation import ClipResults, attention_scores, vote_scores
 from .vote_plots import (
     TOP,
     class_names,
@@ -27,6 +27,9 @@ from .vote_plots import (
 # Okabe and Ito's, which the colour-blind can tell apart.
 COLOURS = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#d55e00')
 OTHER_COLOUR = '#9a9a9a'
+WEIGHT_COLOUR = '#404040'
+DEPTH = 0.25
+"""Length of the largest weight's bar, where that of a probability is 1."""
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 """Seconds between two ticks; beyond them, whole hours."""
 
@@ -49,6 +52,9 @@ class VideoVote:
         clip_scores (ndarray): Mean over the crops of a clip, (m, K) float32.
         choice (ndarray): Place in ``top`` of the class of each clip, (m,)
             int64; that of a grey class is ``len(top)``.
+        weights (ndarray, optional): Weight of each clip by attention, (m,)
+            float64, which sum to one; None where the head has none.
+        attended (str): Class and probability by attention; '' without.
         starts (ndarray): First frame of each clip, (m,) int64.
         ends (ndarray): Frame after the last of each clip, (m,) int64, where
             clips overlap that before which the next clip starts.
@@ -71,6 +77,13 @@ class VideoVote:
         places = np.full(len(rank), len(self.top))
         places[self.top] = np.arange(len(self.top))
         self.choice = places[self.clip_scores.argmax(axis=1)]
+        self.weights, self.attended = None, ''
+        if results.clip_weights.size:
+            weights = results.clip_weights.astype(np.float64)
+            self.weights = weights.reshape(-1, views).sum(axis=1)
+            score = attention_scores(results.clip_scores, weights)
+            best = score.argmax()
+            self.attended = f'{self._all_names[best]} {score[best]:.2f}'
         frames = results.frame_inds.reshape(len(self.clip_scores), -1)
         self.starts = frames.min(axis=1)
         self.ends = frames.max(axis=1) + 1
@@ -82,22 +95,28 @@ class VideoVote:
         return clip if clip >= 0 and frame < self.ends[clip] else None
 
     def describe(self, clip: Optional[int]) -> str:
-        """A clip in words: its number, time, class and probability."""
+        """A clip in words: number, time, class, probability and weight."""
         if clip is None:
             # Between clips, or in the tail, which is too short for one.
             return 'no clip'
         scores = self.clip_scores[clip]
         time = time_text(self.starts[clip] / self.fps)
-        return (
+        text = (
             f'clip {clip + 1} of {len(self.choice)}, {time}: '
             f'{self._all_names[scores.argmax()]} {scores.max():.2f}'
         )
+        if self.weights is not None:
+            text += f', weight {self.weights[clip]:.2f}'
+        return text
 
     def __str__(self) -> str:
         """The winner and its votes, as ``walk: 7 of 9 clips``."""
         what = 'views' if self.num_views > len(self.choice) else 'clips'
         what = what if self.num_views > 1 else 'clip'
-        return f'{self.names[0]}: {self.votes[0]} of {self.num_views} {what}'
+        text = f'{self.names[0]}: {self.votes[0]} of {self.num_views} {what}'
+        if self.attended:
+            text += f'; by attention {self.attended}'
+        return text
 
 
 def time_text(seconds: float) -> str:
@@ -121,7 +140,9 @@ def draw_timeline(vote: VideoVote, thumbnails: np.ndarray) -> Figure:
 
     Returns:
         Figure: A clip is a bar of its class's colour, as high as that class
-        is probable. Below, the classes with votes and mean probabilities.
+        is probable; its weight by attention is a dark bar below it, as long
+        as it is large beside the video's largest. Below, the classes with
+        votes and mean probabilities.
     """
     figure = Figure(figsize=(8, 3.6), layout='constrained')
     height, width = thumbnails.shape[1:3]
@@ -163,12 +184,23 @@ def _draw_clips(axis: Axes, vote: VideoVote) -> None:
         axis.stairs(
             values, edges, fill=True, color=colour, linewidth=0, label=label
         )
+    if vote.weights is not None:
+        values = np.zeros(len(edges) - 1)
+        values[::2] = -DEPTH * vote.weights / vote.weights.max()
+        axis.stairs(
+            values,
+            edges,
+            fill=True,
+            color=WEIGHT_COLOUR,
+            linewidth=0,
+            label='weight by attention',
+        )
     if len(vote.starts) <= 100:
         axis.vlines(
             vote.starts[1:] / vote.fps, 0, 1, color='white', linewidth=0.8
         )
     axis.set_xlim(0, vote.total_frames / vote.fps)
-    axis.set_ylim(0, 1)
+    axis.set_ylim(0 if vote.weights is None else -DEPTH, 1)
 
 
 class VoteFrames:

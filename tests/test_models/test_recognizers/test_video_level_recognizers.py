@@ -73,7 +73,7 @@ def test_same_chunks_without_recomputation_are_bit_equal(
     other = copy.deepcopy(model)
     losses, grads = gradients(model, batch())
     monkeypatch.setattr(
-        'vll_mmaction.models.recognizers.video_level_recognizers.checkpoint',
+        'vll_mmaction.models.recognizers.recomputation.checkpoint',
         no_recomputation,
     )
     expected_losses, expected = gradients(other, batch())
@@ -106,7 +106,7 @@ def test_draws_of_numpy_are_repeated(monkeypatch):
     _, grads = gradients(model, data)
     after = np.random.rand()
     monkeypatch.setattr(
-        'vll_mmaction.models.recognizers.video_level_recognizers.checkpoint',
+        'vll_mmaction.models.recognizers.recomputation.checkpoint',
         no_recomputation,
     )
     _, expected = gradients(other, data)
@@ -217,7 +217,7 @@ def test_activations_do_not_grow_with_the_clips():
 def messages(monkeypatch):
     said = []
     monkeypatch.setattr(
-        'vll_mmaction.models.recognizers.video_level_recognizers.print_log',
+        'vll_mmaction.models.recognizers.recognizer_mixin.print_log',
         lambda message, *args, **kwargs: said.append(message),
     )
     return said
@@ -271,7 +271,7 @@ def test_autocast(monkeypatch):
     with torch.autocast('cpu', torch.bfloat16):
         _, grads = gradients(model, batch())
     monkeypatch.setattr(
-        'vll_mmaction.models.recognizers.video_level_recognizers.checkpoint',
+        'vll_mmaction.models.recognizers.recomputation.checkpoint',
         no_recomputation,
     )
     with torch.autocast('cpu', torch.bfloat16):

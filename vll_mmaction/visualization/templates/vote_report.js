@@ -82,7 +82,7 @@
       `${hits} of ${model.votes[v].length} votes`);
   }
 
-  // What the views of a clip vote for.
+  // What the views of a clip vote for, and its weight by attention.
   function caption(k, v, clip) {
     const {views, votes, sure} = models[k];
     const own = [...Array(views[v]).keys()].map((x) => clip * views[v] + x);
@@ -94,6 +94,14 @@
       ? `${hits} of ${own.length} right` : data.classes[votes[v][own[0]]]);
     element.title = own.map((x) =>
       `${data.classes[votes[v][x]]} ${sure[v][x]} %`).join('\n');
+    const weights = models[k].weights[v];
+    if (weights) {
+      // As wide as it is large beside the video's largest.
+      const bar = make('span', 'weight');
+      bar.style.width = `${100 * weights[clip] / Math.max(...weights)}%`;
+      element.append(bar);
+      element.title += `\nweight ${weights[clip].toFixed(3)}`;
+    }
     return element;
   }
 

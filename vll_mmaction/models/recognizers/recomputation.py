@@ -1,0 +1,74 @@
+"""What a chunk's recomputation must repeat, and what it must not."""
+
+import random
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+
+def recomputed(model: nn.Module, run: Any, *arguments: Any) -> Any:
+    """Call a part of a model, non-reentrantly checkpointed.
+
+    Random draws are repeated, also numpy's and Python's, and the statistics
+    of BatchNorm see the clips once.
+
+    Args:
+        model (nn.Module): The model.
+        run (Callable): Part of its forward pass.
+        *arguments: Tensors for it, and others.
+
+    Returns:
+        What ``run`` returns.
+    """
+    return checkpoint(
+        run,
+        *arguments,
+        use_reentrant=False,
+        context_fn=partial(_contexts, model),
+    )
+
+
+def training_norms(model: nn.Module) -> list[nn.Module]:
+    """BatchNorm layers that normalise by the statistics of their batch."""
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.training
+    ]
+
+
+def _contexts(
+    model: nn.Module,
+) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """Contexts of the forward pass and of its recomputation."""
+    state = random.getstate(), np.random.get_state()
+    return nullcontext(), _recomputation(model, *state)
+
+
+@contextmanager
+def _recomputation(
+    model: nn.Module, python_state: Any, numpy_state: Any
+) -> Iterator[None]:
+    # PyTorch repeats its own draws. TRN's head draws by numpy.
+    now = random.getstate(), np.random.get_state()
+    random.setstate(python_state)
+    np.random.set_state(numpy_state)
+    # The statistics have seen these clips already.
+    buffers = [norm._buffers for norm in training_norms(model)]
+    kept = [dict(named) for named in buffers]
+    for named in buffers:
+        for name, value in named.items():
+            named[name] = None if value is None else value.clone()
+    try:
+        yield
+    finally:
+        for named, values in zip(buffers, kept):
+            named.update(values)
+        random.setstate(now[0])
+        np.random.set_state(now[1])
