@@ -62,9 +62,7 @@ def _check_clip_len(part: ClipDatasetMixin) -> None:
     if part.clip_counts.max() > 1:
         return
     rule = part.clip_sampling
-    longest = max(
-        part.get_data_info(clip)['total_frames'] for clip in range(len(part))
-    )
+    longest = int(part.frame_counts.max())
     if longest < rule.span:
         raise ValueError(
             f'SampleVideoClips: clip_len={rule.clip_len} with '
