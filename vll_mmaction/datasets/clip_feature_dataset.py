@@ -13,6 +13,7 @@ from mmengine.dataset import force_full_init
 
 from .annotation_list import read_annotation_list
 from .clip_dataset_mixin import ClipDatasetMixin
+from .clip_table import ClipTable
 from .feature_store import FeatureStore, some_of
 from .samplers.clip_batch import ClipBatch, draw_key
 from .transforms.clip_sampling import ClipSampling, SampleVideoClips
@@ -93,27 +94,27 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
 
     # ----------------------------------------------------------------- videos
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> ClipTable:
         """Read the annotation file, checking each line."""
-        listed = read_annotation_list(
-            self.ann_file, self.num_classes, self.delimiter
-        )
         # Paths as in the list: there need be no videos.
-        return [
-            dict(filename=name, label=label, line=line)
-            for name, label, line in zip(
-                listed.names, listed.labels.tolist(), listed.lines.tolist()
-            )
-        ]
+        return ClipTable.of(
+            read_annotation_list(
+                self.ann_file,
+                self.num_classes,
+                None if self.delimiter == ' ' else self.delimiter,
+            ),
+            prefix='',
+        )
 
-    def filter_data(self) -> list[dict]:
+    def filter_data(self) -> ClipTable:
         """Add the frame counts and the places of the features."""
         self.store.check_rule(self.clip_sampling, f'The {self._loader_name()}')
         numbers = {
             name: number
             for number, name in enumerate(self.store.filenames.tolist())
         }
-        names = [info['filename'] for info in self.data_list]
+        table: ClipTable = self.data_list
+        names = list(table.columns['names'])
         missing = [name for name in names if name not in numbers]
         if missing:
             raise ValueError(
@@ -123,31 +124,23 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
                 f'{self.store.filenames[0]}: correct the list, or write the '
                 'features of a list with all videos.'
             )
-        firsts = self.store.first_clips()
-        for info in self.data_list:
-            number = numbers[info['filename']]
-            info['total_frames'] = int(self.store.total_frames[number])
-            info['first_row'] = int(firsts[number])
-        return self.data_list
+        videos = np.array([numbers[name] for name in names], dtype=np.int64)
+        return table.take(
+            np.arange(len(table)),
+            total_frames=np.asarray(self.store.total_frames, np.int64)[videos],
+            first_row=np.asarray(self.store.first_clips(), np.int64)[videos],
+        )
 
     def _loader_name(self) -> str:
         return f'dataset of {self.ann_file}'
 
-    def _build_clip_table(self) -> None:
-        super()._build_clip_table()
-        infos = [
-            self._video_info(video)
-            for video in range(len(self._table.clip_counts))
-        ]
-        self._ends = np.cumsum(self._table.clip_counts)
-        self._first_rows = np.array([info['first_row'] for info in infos])
-        self._names = [info['filename'] for info in infos]
-        self._frames = np.array([info['total_frames'] for info in infos])
+    def _column(self, name: str) -> np.ndarray:
+        return self.data_list.columns[name]
 
     @force_full_init
     def __len__(self) -> int:
         """Number of clips; of videos in test mode."""
-        return len(self._table.labels) if self.test_mode else super().__len__()
+        return len(self.data_list) if self.test_mode else super().__len__()
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
@@ -171,11 +164,12 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
         Raises:
             ValueError: There are; the message names the first clip.
         """
-        counts = self.store.sampling.count(self._frames)
+        counts = self.store.sampling.count(self._column('total_frames'))
+        firsts = self._column('first_row')
         rows = np.concatenate(
             [
                 np.arange(first, first + count)
-                for first, count in zip(self._first_rows, counts)
+                for first, count in zip(firsts, counts)
             ]
         )
         for start in range(0, len(rows), _CHUNK):
@@ -183,15 +177,12 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
             good = np.isfinite(self.store.features[part]).all(axis=(1, 2))
             if not good.all():
                 row = part[~good][0]
-                video = int(
-                    np.flatnonzero(self._first_rows <= row)[
-                        self._first_rows[self._first_rows <= row].argmax()
-                    ]
-                )
+                before = np.flatnonzero(firsts <= row)
+                video = int(before[firsts[before].argmax()])
                 raise ValueError(
                     f'{self.store.path}/features.npy holds numbers that are '
-                    f'not finite: {self._names[video]}, clip '
-                    f'{row - self._first_rows[video]}. Write the features '
+                    f'not finite: {self.data_list.filename(video)}, clip '
+                    f'{row - firsts[video]}. Write the features '
                     'anew.'
                 )
 
@@ -216,8 +207,9 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
             return [self._whole_video(range(len(self))[i]) for i in indices]
         batch = ClipBatch.of(indices)
         items = np.arange(len(self))[np.asarray(batch, dtype=np.int64)]
-        videos = np.searchsorted(self._ends, items, side='right')
-        clips = items - (self._ends - self._table.clip_counts)[videos]
+        ends = self._column('clip_ends')
+        videos = np.searchsorted(ends, items, side='right')
+        clips = items - ends[videos] + self._column('clip_counts')[videos]
         kept, draws = clips, np.zeros(len(items), dtype=np.int64)
         stored = self.store.features.shape[1]
         if stored > 1 or self.clip_sampling.max_clips is not None:
@@ -227,15 +219,15 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
                 rng = np.random.default_rng(draw_key(batch.key, video))
                 kept[places] = self._kept(video, rng)[clips[places]]
                 draws[places] = rng.integers(stored, size=len(places))
-        rows = self._first_rows[videos] + kept
+        rows = self._column('first_row')[videos] + kept
         inputs = torch.from_numpy(self.store.features[rows, draws])
-        labels = torch.from_numpy(self._table.labels)
+        labels = torch.from_numpy(self._column('label')[videos])
         samples = []
         for number, (video, clip) in enumerate(
             zip(videos.tolist(), clips.tolist())
         ):
             sample = _sample(
-                labels[video : video + 1],
+                labels[number : number + 1],
                 video_id=video + batch.video_offset,
                 clip_id=clip,
             )
@@ -249,22 +241,26 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
         self, video: int, rng: Optional[np.random.Generator]
     ) -> np.ndarray:
         """Numbers, among all clips of a video, of those that are used."""
-        rule, frames = self.clip_sampling, int(self._frames[video])
+        rule, frames = (
+            self.clip_sampling,
+            int(self._column('total_frames')[video]),
+        )
         return rule._kept(int(rule._num_candidates(frames)), rng)
 
     def _whole_video(self, video: int) -> dict:
         kept = self._kept(video, np.random.default_rng(video))
-        rows = self._first_rows[video] + kept
+        info = self._video_info(video)
+        rows = self._column('first_row')[video] + kept
         features = self.store.features[rows]
         if features.shape[1] > 1:
             features = features.mean(axis=1, keepdims=True, dtype=np.float32)
         sample = _sample(
-            torch.from_numpy(self._table.labels[video : video + 1]),
+            torch.tensor([info['label']]),
             video_id=video,
-            filename=self._names[video],
+            filename=info['filename'],
             num_clips=len(rows),
             frame_inds=self.store.frame_inds[rows].reshape(-1),
-            total_frames=int(self._frames[video]),
+            total_frames=info['total_frames'],
         )
         return dict(
             inputs=torch.from_numpy(features[:, 0]), data_samples=sample

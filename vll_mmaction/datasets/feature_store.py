@@ -253,7 +253,7 @@ class FeatureStoreWriter:
         rows: Sequence[int],
         draw: int,
         features: np.ndarray,
-        frame_inds: Sequence[Sequence[int]],
+        frame_inds: np.ndarray,
     ) -> None:
         """Write some clips; they count as written from :meth:`flush` on.
 
@@ -261,7 +261,7 @@ class FeatureStoreWriter:
             rows (Sequence[int]): Their (n,) rows.
             draw (int): Number of the draw.
             features (ndarray): (n, D) of finite numbers.
-            frame_inds (Sequence[Sequence[int]]): (n, clip_len).
+            frame_inds (ndarray): (n, clip_len) integers.
         """
         self._features[rows, draw] = features
         self._frames[rows] = frame_inds
