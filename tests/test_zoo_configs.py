@@ -6,11 +6,15 @@ import backbone_table
 import mmaction
 import pytest
 import torch
+from experiments.tables import ZOO
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
+from mmengine.runner import Runner
 from video_files import write_dataset
+
+from vll_mmaction.datasets import FeatureStore
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,7 +22,7 @@ FAMILIES = ('slowonly', 'slowfast', 'r2plus1d', 'tsm', 'swin', 'mvit')
 FILES = [
     path
     for name in FAMILIES
-    for path in sorted((ROOT / 'configs' / name).glob('*.py'))
+    for path in sorted((ROOT / 'configs' / name).glob('vll_*.py'))
 ]
 # The clip of the networks tried here; the configs' own is 224 x 224.
 CLIPS = dict(slowfast=(32, 32, 32), swin=(4, 64, 64), mvit=(4, 64, 64))
@@ -123,3 +127,30 @@ def test_six_families_on_two_datasets_and_two_on_kinetics():
         for dataset in ('ucf101', 'hmdb51'):
             assert ROOT / f'configs/{name}/vll_{name}_{dataset}.py' in FILES
     assert sum(path.stem.endswith('kinetics400') for path in FILES) >= 2
+
+
+@pytest.mark.parametrize('network', ZOO)
+@pytest.mark.parametrize('dataset', ['ucf101', 'hmdb51'])
+def test_features_of_zoo_networks(network, dataset, videos, tmp_path):
+    """On stand-in videos, smaller, with random weights."""
+    path = ROOT / f'configs/{network}/features_{dataset}.py'
+    config = Config.fromfile(path)
+    assert config.test_cfg.out_dir == f'data/{dataset}/features/{network}'
+    config.test_cfg.out_dir = str(tmp_path / 'features')
+    config.load_from, config.work_dir = None, str(tmp_path)
+    length, size, _ = CLIPS.get(network, (8, 32, 32))
+    data = config.test_dataloader.dataset
+    _, sampling, _, resize, crop, *_ = data.pipeline
+    sampling.clip_len = length
+    resize.scale, crop.crop_size = (-1, size), size
+    data.update(
+        ann_file=str(videos / 'ann.txt'),
+        data_root='',
+        data_prefix=dict(video=str(videos / 'videos')),
+    )
+    config.test_dataloader.update(num_workers=0, persistent_workers=False)
+    config.test_dataloader.batch_size = 4
+    figures = Runner.from_cfg(config).test()
+    store = FeatureStore(tmp_path / 'features')
+    assert store.features.shape == (figures['clips'], 1, ZOO[network])
+    assert figures['videos'] == 2

@@ -18,6 +18,7 @@ import av
 import cv2
 import numpy as np
 from av.filter import Graph
+from make_stand_in import pack_b_frames
 
 SIZE = (96, 64)
 
@@ -188,45 +189,6 @@ def hide_first(number):
         return data[: at + 4] + struct.pack('>i', start) + data[at + 8 :]
 
     return change
-
-
-def pack_b_frames(packets):
-    """As XviD and DivX wrote AVI: P and B share a packet, then a stand-in.
-
-    Behind the first picture comes a byte for the encoder's delay.
-    """
-    mark = b'\0\0\x01\xb2DivX503b1393p'
-    # A coded P picture (01) at no time (0, 1, five bits, 1), not coded (0).
-    nothing = b'\0\0\x01\xb6\x50\x7f'
-    joined = []
-    for packet in packets:
-        data = bytes(packet)
-        if packet.is_keyframe:
-            start = data.index(b'\0\0\x01\xb6')
-            data = data[:start] + mark + data[start:]
-        if picture_type(data) == 2:  # B
-            # joined[-1] is the picture that it follows.
-            joined[-1] = (joined[-1][0] + data, joined[-1][1])
-            joined.append((nothing, False))
-        else:
-            joined.append((data, packet.is_keyframe))
-        if len(joined) == 1:
-            joined.append((b'\x7f', False))
-    packed = []
-    for number, (data, is_key) in enumerate(joined):
-        packet = av.Packet(data)
-        packet.time_base = packets[0].time_base
-        packet.stream = packets[0].stream
-        packet.dts = packet.pts = number
-        packet.is_keyframe = is_key
-        packed.append(packet)
-    return packed
-
-
-def picture_type(data):
-    """Of an MPEG-4 packet: 0 for I, 1 for P, 2 for B; -1 without any."""
-    at = data.find(b'\0\0\x01\xb6')
-    return data[at + 4] >> 6 if at >= 0 else -1
 
 
 def two_streams(*sizes):

@@ -21,9 +21,9 @@ die() {
 }
 
 # What --python need not have, besides OpenMMLab; what it has is left as it is.
-needed=(addict av decord einops hypothesis iniconfig Jinja2 MarkupSafe
-    markdown-it-py mdurl packaging pillow platformdirs pluggy Pygments pytest
-    PyYAML rich sortedcontainers termcolor yapf)
+needed=(addict av einops hypothesis iniconfig Jinja2 MarkupSafe markdown-it-py
+    mdurl packaging pillow platformdirs pluggy Pygments pytest PyYAML rich
+    sortedcontainers termcolor yapf)
 
 fetch() {
     local version=$1 folder=$2 platforms=() number python=${PYTHON:-python3}

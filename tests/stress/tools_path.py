@@ -4,5 +4,5 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-for folder in ('tools/quickstart', 'tools/benchmarks', 'tests'):
+for folder in ('tools/quickstart', 'tools/benchmarks', 'tools/data', 'tests'):
     sys.path.append(str(ROOT / folder))

@@ -14,8 +14,8 @@ from video_files import write_video
 from vll_mmaction.apis import (
     init_video_recognizer,
     score_video,
-    video_inference,
 )
+from vll_mmaction.datasets import clip_stream
 from vll_mmaction.evaluation import attention_scores, vote_scores
 
 READ = """
@@ -156,7 +156,7 @@ def test_a_video_shorter_than_a_clip(tmp_path):
 
 def test_long_videos_are_read_once_in_bounded_memory(tmp_path, monkeypatch):
     model = make_model(tmp_path, OVERLAPPING)
-    read = video_inference.read_frames
+    read = clip_stream.read_frames
     frames = []
 
     def count(path, wanted):
@@ -164,7 +164,7 @@ def test_long_videos_are_read_once_in_bounded_memory(tmp_path, monkeypatch):
             frames.append(number)
             yield number, frame
 
-    monkeypatch.setattr(video_inference, 'read_frames', count)
+    monkeypatch.setattr(clip_stream, 'read_frames', count)
     peaks = []
     for length in (200, 3000):
         # 9 kB a frame: 27 MB for the longer video.

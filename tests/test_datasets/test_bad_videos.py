@@ -419,7 +419,7 @@ def test_a_replacement_is_counted_and_logged_on_every_rank(
     spoil()
     for epoch in range(2):
         for clip in range(len(dataset)):
-            video, number = dataset._table.locate(clip)
+            video, number = dataset.data_list.locate(clip)
             if number == dataset.clip_counts[video] - 1:
                 dataset.__getitems__(ClipBatch([clip], key=(0, epoch)))
     lines = [

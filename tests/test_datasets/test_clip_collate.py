@@ -235,7 +235,8 @@ TRAINED = """
 randomness = dict(seed=3)
 train_dataloader['collate_fn'] = dict(type={collate!r})
 model.update(
-    type='VideoLevelRecognizer3D', train_cfg=dict(_delete_=True, **{train_cfg}))
+    type='VideoLevelRecognizer3D',
+    train_cfg=dict(_delete_=True, **{train_cfg}))
 """
 
 

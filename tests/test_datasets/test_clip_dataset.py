@@ -472,8 +472,9 @@ def test_a_video_that_fails_is_replaced_as_a_whole(tmp_path):
     write_dataset(tmp_path, LENGTHS * 4)
     dataset = make(tmp_path)
     (tmp_path / 'videos/3.avi').write_bytes(b'')
-    keep = [i for i in range(len(dataset)) if dataset._table.locate(i)[0] == 0]
-    lost = [i for i in range(len(dataset)) if dataset._table.locate(i)[0] == 3]
+    videos = [dataset.data_list.locate(i)[0] for i in range(len(dataset))]
+    keep = [i for i, video in enumerate(videos) if video == 0]
+    lost = [i for i, video in enumerate(videos) if video == 3]
 
     def metas(key):
         samples = dataset.__getitems__(ClipBatch(keep + lost, key=key))

@@ -33,7 +33,12 @@ RUN_ELSEWHERE = {
     ),
     'python tools/benchmarks/': 'tests/test_tools/test_benchmarks.py',
     'python tools/experiments.py run': 'tests/test_tools/test_experiments.py',
-    'python tools/loss_study.py': 'tests/test_tools/test_loss_study.py',
+    'python tools/data/ut_interaction/prepare.py': (
+        'tests/test_tools/test_prepare_data.py'
+    ),
+    'bash tools/dist_test.sh configs/slowonly/features_ucf101.py': (
+        'tests/test_zoo_configs.py'
+    ),
     'python tests/stress/kill_resume.py': 'tests/test_tools/test_stress.py',
     # The page's SlowOnly at its full size.
     'bash tools/dist_train.sh vll_slowonly.py': (
@@ -57,6 +62,14 @@ NOT_RUN = {
     'bash tools/run_tests.sh': 'it runs this test',
     'mim ': 'no requirement of the tests; tried by hand, see docs/install.md',
     'tensorboard ': 'serves until it is stopped',
+    'python tools/experiments.py report mine.py': "the reader's own configs",
+    'python tools/data/imagenet_checkpoint.py': 'an extra that tests lack',
+    'bash tools/dist_test.sh configs/ut_interaction/features.py': (
+        'videos that cannot be had here'
+    ),
+    'bash tools/dist_test.sh configs/fights/features/features.py': (
+        'videos that cannot be had here'
+    ),
     'bash tools/dist_train.sh configs/vll_c3d_ucf101.py 2 --amp': (
         'needs a GPU'
     ),

@@ -79,7 +79,7 @@ def build(config: Config) -> None:
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = config[name]
         dataset = dict(loader.dataset, lazy_init=True)
-        for transform in dataset['pipeline']:
+        for transform in dataset.get('pipeline', ()):
             TRANSFORMS.build(transform)
         DATASETS.build(dataset)
         for key in ('sampler', 'batch_sampler'):

@@ -1,5 +1,6 @@
 """Checkpoints of another network, where stock goes on with random weights."""
 
+import mmengine
 import pytest
 import torch
 from small_runner import log_of, small_runner
@@ -110,6 +111,18 @@ def test_a_part_that_the_model_lacks_is_no_fault(start, trained, tmp_path):
 
     runner = start(edited(trained, tmp_path / 'e.pth', edit))
     assert 'acc/top1' in runner.test()
+
+
+def test_features_need_no_class_layer(start, trained, tmp_path):
+    dump = str(tmp_path / 'features.pkl')
+    start(
+        trained,
+        "model['cls_head'] = dict(_delete_=True, type='FeatureHead')\n"
+        'test_evaluator = [\n'
+        f"    dict(type='DumpResults', out_file_path={dump!r})]\n",
+    ).test()
+    features = mmengine.load(dump)
+    assert [rows.shape for rows in features] == [(1, 16), (2, 16)]
 
 
 def test_training_warns_of_a_part_that_gets_nothing(start, trained):

@@ -26,6 +26,22 @@ TRAIN = 'train_dataloader.'
 DATASET = 'train_dataloader.dataset.'
 PIPELINE = 'train_dataloader.dataset.pipeline.'
 SAMPLE, CROP, FORMAT, PACK = (f'{PIPELINE}{step}' for step in (1, 3, 4, 5))
+VAL, TEST = 'val_dataloader.dataset.', 'test_dataloader.dataset.'
+VAL_SAMPLE, VAL_FORMAT, VAL_PACK = (
+    f'{VAL}pipeline.{step}' for step in (1, 4, 5)
+)
+STOCK_VAL = {
+    'val_dataloader.dataset': lambda config: {
+        **{
+            key: value
+            for key, value in config.val_dataloader.dataset.items()
+            if key != 'stream_above'
+        },
+        'type': 'VideoDataset',
+    }
+}
+NOTHING = dict(type='Flip', flip_ratio=0)
+ONE_CLIP = dict(type='SampleFrames', clip_len=4, num_clips=1)
 CLIP_SAMPLER = {
     f'{TRAIN}sampler': dict(type='DefaultSampler', shuffle=True),
     f'{TRAIN}batch_sampler': dict(type='ClipBatchSampler'),
@@ -244,7 +260,7 @@ CASES = [
     ),
     Case(
         'mixup',
-        MIXUP,
+        {'model.type': 'Recognizer3D', f'{VAL}stream_above': None, **MIXUP},
         'model.data_preprocessor.blending=... mixes clips...',
         ['MixupBlending', 'VideoLevelLoss', 'Use blending=None'],
     ),
@@ -454,6 +470,12 @@ CASES = [
         ['names.txt, line 1', "'running'", 'path label'],
     ),
     Case(
+        'training_without_labels',
+        {f'{DATASET}labelled': False},
+        'labelled=False: training needs labels...',
+        ['labelled=False'],
+    ),
+    Case(
         'multi_class_dataset',
         {f'{DATASET}multi_class': True},
         '... takes one label a video: multi_class=True is not supported...',
@@ -560,15 +582,114 @@ CASES = [
         'format_of_the_pipeline',
         {f'{FORMAT}.input_format': 'NCHW'},
         'FormatShape: input_format=..., but model.type=... takes ...',
-        ["input_format='NCHW'", "input_format='NCTHW'", "'Recognizer3D'"],
+        ["input_format='NCHW'", "input_format='NCTHW'", "Recognizer3D'"],
     ),
     Case(
         'not_packed',
-        {PACK: dict(type='Flip', flip_ratio=0)},
+        {PACK: NOTHING},
         'The pipeline of a ... must end with ...',
         ["type='PackActionInputs'"],
     ),
+    Case(
+        'not_packed_in_the_validation',
+        {VAL_PACK: NOTHING},
+        'The pipeline of a ... must end with ...',
+        ["type='PackActionInputs'"],
+    ),
+    Case(
+        'not_formatted',
+        {FORMAT: NOTHING},
+        '..._dataloader.dataset.pipeline has no FormatShape...',
+        ['train_dataloader', "input_format='NCTHW'", 'PackActionInputs'],
+    ),
+    Case(
+        'not_formatted_in_the_validation',
+        {VAL_FORMAT: NOTHING},
+        '..._dataloader.dataset.pipeline has no FormatShape...',
+        ['val_dataloader', "input_format='NCTHW'"],
+    ),
+    Case(
+        'format_of_the_validation',
+        {f'{VAL_FORMAT}.input_format': 'NCHW'},
+        'FormatShape: input_format=..., but model.type=... takes ...',
+        ["input_format='NCHW'", 'val_dataloader', "'NCTHW'"],
+    ),
+    Case(
+        'stock_frame_sampling_in_the_validation',
+        {VAL_SAMPLE: ONE_CLIP},
+        'The pipeline of a ... needs the transform ...',
+        ["type='SampleVideoClips'", "'SampleFrames'"],
+    ),
     # --- validation
+    Case(
+        'no_videos_there_for_the_validation',
+        {f'{VAL}data_prefix': dict(video='lost')},
+        '... videos cannot be used...',
+        ['line 1', 'lost/0.avi: there is no such file', 'max_bad_videos=0'],
+    ),
+    Case(
+        'no_videos_there_for_the_test',
+        {f'{TEST}data_prefix': dict(video='lost')},
+        '... videos cannot be used...',
+        ['line 1', 'lost/0.avi: there is no such file', 'max_bad_videos=0'],
+    ),
+    Case(
+        'no_videos_there_for_stock',
+        {**STOCK_VAL, f'{VAL}data_prefix': dict(video='lost')},
+        '... videos of ... are not there, such as ...',
+        ['3 of 3', 'ann.txt', 'lost/0.avi',
+         'val_dataloader.dataset.data_prefix'],
+    ),
+    Case(
+        'no_label_in_the_validation',
+        {f'{VAL}ann_file': 'unlabelled.txt'},
+        '... has too few fields...',
+        ["unlabelled.txt, line 1: '0.avi'", 'Wanted: path label'],
+    ),
+    Case(
+        'label_is_text_in_the_test',
+        {f'{TEST}ann_file': 'names.txt'},
+        '...: the label ... is not a whole number...',
+        ['names.txt, line 1', "'running'", 'path label'],
+    ),
+    Case(
+        'validation_without_labels',
+        {f'{VAL}ann_file': 'unlabelled.txt', f'{VAL}labelled': False},
+        'val_dataloader.dataset.labelled=False: ...',
+        ['a validation needs labels', 'val_cfg'],
+    ),
+    Case(
+        'frames_for_videos',
+        {f'{VAL}data_prefix': dict(img='videos')},
+        'data_prefix=... has no ...',
+        ["'img':", "'video'", 'data_prefix=dict(video=...)'],
+    ),
+    Case(
+        'one_clip_a_video_votes',
+        {**STOCK_VAL, VAL_SAMPLE: ONE_CLIP},
+        '..._dataloader.dataset.pipeline takes one clip of a video by ...',
+        ['SampleFrames', 'ClipConsistencyMetric in val_evaluator',
+         'SampleVideoClips'],
+    ),
+    Case(
+        'several_videos_a_test_batch_with_few_clips',
+        {'val_dataloader.batch_size': 2, f'{VAL_SAMPLE}.max_clips': 2},
+        '..._dataloader.batch_size=..., but videos differ ...',
+        ['val_dataloader.batch_size=2', 'write batch_size=1'],
+    ),
+    Case(
+        'several_videos_a_batch_of_stock_with_few_clips',
+        {**STOCK_VAL, 'val_dataloader.batch_size': 2,
+         f'{VAL_SAMPLE}.max_clips': 2},
+        '..._dataloader.batch_size=..., but videos differ ...',
+        ['val_dataloader.batch_size=2', 'write batch_size=1'],
+    ),
+    Case(
+        'stream_for_a_stock_recognizer',
+        {'model.type': 'Recognizer3D', f'{VAL}stream_above': 4},
+        '..._dataloader.dataset.stream_above=... gives clips as a stream...',
+        ['val_dataloader', "'VideoLevelRecognizer3D'", 'stream_above=None'],
+    ),
     Case(
         'several_videos_a_test_batch',
         {'val_dataloader.batch_size': 2},
@@ -586,7 +707,7 @@ CASES = [
         {'val_dataloader.dataset':
             lambda config: config.train_dataloader.dataset},
         '..._dataloader.dataset.type=... gives clips one by one...',
-        ["'VideoClipDataset'", "type='VideoDataset'", 'SampleVideoClips'],
+        ["'VideoClipDataset'", "type='WholeVideoDataset'"],
     ),
     Case(
         'metric_without_clip_scores',
@@ -616,6 +737,7 @@ def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp('data')
     write_dataset(folder, [5, 9, 4], num_classes=3)
     (folder / 'more.txt').write_text('0.avi 0\n1.avi 7\n')
+    (folder / 'unlabelled.txt').write_text('0.avi\n1.avi\n')
     (folder / 'names.txt').write_text('0.avi running\n1.avi jumping\n')
     path = small_config(folder / 'config.py', 'vll_c3d_ucf101.py', folder)
     config = Config.fromfile(path)

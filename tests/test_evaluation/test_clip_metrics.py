@@ -234,7 +234,7 @@ def test_errors():
         evaluate([stock])
     with pytest.raises(ValueError, match='one label a video'):
         evaluate([video(FIRST, [0, 1, 1])])
-    with pytest.raises(ValueError, match='VideoDataset'):
+    with pytest.raises(ValueError, match='WholeVideoDataset'):
         evaluate([video(SECOND, 1, video_id=7), video(SECOND, 1, video_id=7)])
 
 

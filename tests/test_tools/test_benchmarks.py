@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import balance
 import bench_common as common
+import features
 import growth
 import host_cost
 import input_path
@@ -253,3 +254,14 @@ def test_large_jobs():
     counts = balance.like_kinetics(5000)
     assert set(counts) <= set(range(6, 19)) and counts.max() == 18
     assert len(balance.large_jobs('few', np.tile(counts, 4), 1)) == 4
+
+
+def test_features(monkeypatch, capsys):
+    for name, value in dict(CLIPS=40, VIDEOS=9, CHANNELS=16, CHUNK=7).items():
+        monkeypatch.setattr(features, name, value)
+    monkeypatch.setattr(features, 'BATCH', 3)
+    monkeypatch.setattr('sys.argv', ['features.py', '--workers', '1'])
+    features.main()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith('40 clips, ')
+    assert second.startswith('160 clips, ')

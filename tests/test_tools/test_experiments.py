@@ -3,13 +3,15 @@
 import csv
 import fcntl
 import json
+import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from experiments import cli, report, runs, stats
+import torch
+from experiments import cli, report, results, runs, stats
 from experiments.plans import (
     CONFIGS,
     ExperimentError,
@@ -18,20 +20,31 @@ from experiments.plans import (
     gpus_of,
 )
 from experiments.tables import BY_NAME, TABLES, Row, Table
+from feature_runs import VIDEOS, training_config, write_store
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
 from stock_tools import small_config
 from video_files import write_dataset
 
-from vll_mmaction.evaluation import clip_metrics
+from vll_mmaction.evaluation import clip_metrics, load_clip_results
 from vll_mmaction.evaluation.clip_metrics import ClipResults
+from vll_mmaction.models import class_layer
 
 CLIP = CONFIGS / 'clip_c3d_ucf101_finetune.py'
 VLL = CONFIGS / 'vll_c3d_ucf101_finetune.py'
 START = CONFIGS / 'clip_c3d_ucf101.py'
 ALPHA_04 = (('model.cls_head.loss_cls.alpha', 0.4),)
+# Their rows differ otherwise, or by changes to one config.
 OTHERS = ('readings', 'table2', 'table4', 'beyond-some', 'beyond-most')
+FEATURES = [
+    table.name
+    for table in TABLES
+    if any(
+        'features' in row.config or 'ut_' in row.config for row in table.rows
+    )
+]
 
 
 def test_every_row_has_its_config():
@@ -54,7 +67,9 @@ def _flat(value, key=''):
     return {k: v for n, x in items for k, v in _flat(x, f'{key}.{n}').items()}
 
 
-@pytest.mark.parametrize('name', [x for x in BY_NAME if x not in OTHERS])
+@pytest.mark.parametrize(
+    'name', [x for x in BY_NAME if x not in (*OTHERS, *FEATURES)]
+)
 def test_rows_of_a_table_differ_in_samplers_and_loss_only(name):
     rows = [row.config for row in BY_NAME[name].rows]
     first, *others = (
@@ -203,6 +218,70 @@ def test_fingerprint(tmp_path, monkeypatch):
     assert changed.fingerprint != run.fingerprint
 
 
+def test_rows_on_features_build(tmp_path):
+    init_default_scope('mmaction')
+    for name in FEATURES:
+        table = BY_NAME[name]
+        runs_of = [table.run_of(row, 0, 3, tmp_path) for row in table.rows]
+        assert len({run.name for run in runs_of}) == len(
+            {run.fingerprint for run in runs_of}
+        )
+        for run in runs_of:
+            assert run.on_features
+            model = MODELS.build(run.cfg.model)
+            layer = class_layer(model.cls_head)
+            assert layer.in_features == model.backbone.out_channels
+            names = run.data_options()
+            if not name.startswith('fights'):
+                assert all('_3' in x for x in names.values() if '.txt' in x)
+
+
+def write_config(folder, name, base=START, extra='', fold='split'):
+    """A config with lists of its own."""
+    path = folder / f'{name}.py'
+    path.write_text(
+        f'_base_ = {str(base)!r}\n'
+        f"train_dataloader = dict(dataset=dict(ann_file='train_{fold}_1.txt',"
+        f' data_root={str(folder)!r}))\n'
+        f"val_dataloader = dict(dataset=dict(ann_file='test_{fold}_1.txt',"
+        f' data_root={str(folder)!r}))\n'
+        f'test_dataloader = val_dataloader\n{extra}'
+    )
+    return path
+
+
+def test_folds_of_ones_own_lists(tmp_path):
+    first = write_config(tmp_path, 'first', fold='fold')
+    extra = "load_from = 'work_dirs/first/epoch_20.pth'\n"
+    then = write_config(tmp_path, 'then', fold='fold', extra=extra)
+    run = Run(then, 5, 12, tmp_path / 'out')
+    assert run.name == 'other/then/fold12_seed5'
+    assert run.start.config == first
+    options = run.options(2)
+    assert options['test_dataloader.dataset.ann_file'] == 'test_fold_12.txt'
+    start = tmp_path / 'out/other/first/fold12_seed5/epoch_20.pth'
+    assert options['load_from'] == str(start)
+    assert f'{tmp_path}/train_fold_12.txt' in run.missing_data()
+    other = Run(then, 5, 11, tmp_path / 'out')
+    assert other.fingerprint != run.fingerprint
+
+
+def test_a_start_that_has_seen_test_videos(tmp_path):
+    """A checkpoint from elsewhere says on what it was trained."""
+    for fold, videos in ((1, 'a b'), (2, 'c d')):
+        lines = ''.join(f'{x}.avi 0\n' for x in videos.split())
+        (tmp_path / f'test_fold_{fold}.txt').write_text(lines)
+        (tmp_path / f'train_fold_{3 - fold}.txt').write_text(lines)
+    config = write_config(tmp_path, 'first', fold='fold')
+    text = Config.fromfile(config).pretty_text
+    torch.save(dict(meta=dict(cfg=text)), tmp_path / 'model.pth')
+    extra = f"load_from = '{tmp_path}/model.pth'\n"
+    then = write_config(tmp_path, 'then', fold='fold', extra=extra)
+    assert Run(then, 0, 1, tmp_path).start is None  # of the same fold
+    with pytest.raises(ExperimentError, match=r'2 of the test videos of fold'):
+        Run(then, 0, 2, tmp_path).options(1)
+
+
 # -------------------------------------------------------------------- running
 
 
@@ -287,7 +366,7 @@ def test_nothing_is_run_twice(tools, tmp_path):
     state = state_of(vll)
     assert state['accuracies']['vote'] == pytest.approx(2 / 3, abs=1e-6)
     assert state['config'] == VLL.name
-    assert (state['seed'], state['split'], state['gpus']) == (0, 1, 2)
+    assert (state['seed'], state['fold'], state['gpus']) == (0, 1, 2)
     assert state['versions']['vll_mmaction']
 
 
@@ -394,7 +473,7 @@ def test_results_of_another_version(tools, tmp_path):
     path = run.folder / 'run.json'
     text = path.read_text()
     for old, new, message in (
-        ('"format": 1', '"format": 7', 'has format 7'),
+        ('"format": 2', '"format": 7', 'has format 7'),
         (run.fingerprint, 'x' * 16, 'another version of clip_c3d_ucf101.py'),
         ('{', '', 'not the state of a run'),
     ):
@@ -432,7 +511,7 @@ def test_start_that_names_no_config(tmp_path):
         f"_base_ = '{VLL}'\n"
         "model = dict(backbone=dict(pretrained_convs='my/model.pth'))\n"
     )
-    with pytest.raises(ExperimentError, match='does not name'):
+    with pytest.raises(ExperimentError, match='neither a file nor'):
         Run(config, 0, 1, tmp_path).options(2)
 
 
@@ -480,6 +559,59 @@ def test_mean_and_std():
     assert mean == 25
     assert std == pytest.approx(np.std([15, 35], ddof=1))
     assert stats.mean_and_std({(0, 1): 10.0}) == (10, None)
+
+
+def test_folds_of_different_videos_are_one_test(tmp_path):
+    """Each video counts alike, whatever fold it is in."""
+    config = write_config(tmp_path, 'mine', fold='fold')
+    base = write_config(tmp_path, 'base', fold='fold')
+    table = Table('x', 'X', (Row('base', str(base)), Row('x', str(config))))
+    rows = []
+    for row, right in zip(table.rows, ('0100', '1101')):
+        measured = report.Measured(row)
+        for seed in (0, 1):
+            for fold, names in ((1, 'a'), (2, 'bcd')):
+                run = table.run_of(row, seed, fold, tmp_path)
+                run.folder.mkdir(parents=True)
+                bits = [int(right['abcd'.index(x)]) for x in names]
+                write_results(run.results, bits, list(names))
+                measured.runs[seed, fold] = run
+                measured.states[seed, fold] = dict(
+                    accuracies=results.accuracies(
+                        load_clip_results(str(run.results))
+                    )
+                )
+        rows.append(measured)
+    assert rows[1].weights == {1: 1, 2: 3}
+    assert rows[1].pooled
+    assert rows[1].spread('vote') == '75.00 ± 0.00'
+    (differences,) = report.paired_differences(rows[1], rows[0])
+    assert differences.tolist() == [[1, 0, 0, 1]] * 2
+    # One that lacks a fold of a seed is not compared by that seed.
+    del rows[1].runs[1, 2]
+    (differences,) = report.paired_differences(rows[1], rows[0])
+    assert differences.tolist() == [[1, 0, 0, 1]]
+
+
+def test_attention_is_a_rule():
+    scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.2, 0.8]], np.float32)
+    some = ClipResults(
+        clip_scores=scores,
+        video_offsets=np.array([0, 3]),
+        labels=np.array([0]),
+        filenames=np.array(['a']),
+        frame_inds=np.zeros(0, np.int64),
+        frame_offsets=np.zeros(2, np.int64),
+        total_frames=np.array([-1]),
+        views_per_clip=np.array([1]),
+        class_names=np.array([], dtype=np.str_),
+        config_name=np.array('x'),
+        clip_weights=np.array([0.9, 0.05, 0.05], np.float32),
+    )
+    right = results.right_videos(some)
+    assert {rule: int(x[0]) for rule, x in right.items()} == dict(
+        vote=0, mean_prob=0, attention=1
+    )
 
 
 def test_paired_interval():
@@ -532,14 +664,15 @@ def test_report(tools, tmp_path):
     text = report.report(TABLE, tmp_path, tmp_path / 'report')
     head, other, clips, videos, empty = cells(text)
     assert head[:3] == ['training', 'paper', 'measured']
-    assert other == ['other method', '42.5'] + [''] * 6 + ['Someone, 2018']
+    assert other == ['other method', '42.5'] + [''] * 8 + ['Someone, 2018']
     assert clips[1:5] == ['51.52', '25.00 ± 0.00', '2 (split 1)', '']
     assert videos[1:4] == ['58.76', '75.00 ± 25.00', '3 (split 1)']
     # Of the seeds that both rows have.
     assert videos[4].startswith('+37.50 [')
     assert videos[4].endswith('2 paired')
-    assert empty[1:8] == [''] * 7
+    assert empty[1:10] == [''] * 9
     assert 'Not all rows have the same seeds' in text
+    assert videos[7].endswith('(vote to vote)')
     folder = tmp_path / 'report'
     with open(folder / 'some.csv', newline='') as file:
         assert list(csv.reader(file)) == cells(text)
@@ -594,6 +727,47 @@ def test_copied_run_is_not_counted_twice(tools, tmp_path):
 # ----------------------------------------------------------------- for real
 
 
+def test_one_process_does_what_stock_tools_do(tmp_path, monkeypatch, capfd):
+    write_store(tmp_path, [9, 4, 13, 8, 20, 7])
+    monkeypatch.chdir(tmp_path)
+    config = training_config(
+        tmp_path / 'small.py', tmp_path, 'features', extra=VIDEOS
+    )
+    words = ['run', config, '--seeds', '3', '4', '--gpus', '0']
+    for folder, stock in (('own', False), ('stock', True)):
+        if stock:
+            monkeypatch.setattr(Run, 'on_features', False)
+        cli.main([*words, '--out', folder])
+    for seed in (3, 4):
+        ours, theirs = (
+            load_clip_results(f'{x}/other/small/seed{seed}/clip_results.npz')
+            for x in ('own', 'stock')
+        )
+        assert np.array_equal(ours.clip_scores, theirs.clip_scores)
+        own = tmp_path / f'own/other/small/seed{seed}'
+        assert json.loads((own / 'run.json').read_text())['status'] == 'done'
+        assert (own / 'epoch_2.pth').is_file()
+    capfd.readouterr()
+    cli.main([*words, '--out', 'own'])
+    assert capfd.readouterr().out.count('was done before') == 2
+    # Files of logs are closed, however many runs there were.
+    logs = [
+        os.readlink(x) for x in Path('/proc/self/fd').iterdir() if x.exists()
+    ]
+    assert sum(str(tmp_path / 'own') in x for x in logs) <= 1
+
+
+def test_a_failure_in_one_process(tmp_path, monkeypatch, capfd):
+    write_store(tmp_path, [9, 4, 13])
+    monkeypatch.chdir(tmp_path)
+    config = training_config(
+        tmp_path / 'small.py', tmp_path, 'features', channels=8
+    )
+    with pytest.raises(SystemExit):
+        cli.main(['run', config, '--seeds', '0', '--gpus', '0'])
+    assert 'FAILED: model.backbone.in_channels=8' in capfd.readouterr().out
+
+
 def test_stock_tools_are_started(tmp_path, capfd):
     write_dataset(tmp_path / 'data', [9, 4, 13, 8])
     config = small_config(
@@ -614,4 +788,4 @@ def test_stock_tools_are_started(tmp_path, capfd):
     )
     assert state['status'] == 'done'
     assert (state['videos'], state['clips']) == (4, 8)
-    assert state['split'] is None
+    assert state['fold'] is None

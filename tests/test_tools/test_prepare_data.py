@@ -268,3 +268,35 @@ def test_stand_in(archives, tmp_path, capsys):
     assert len(videos) == 3
     with pytest.raises(SystemExit, match='name a new folder'):
         make_stand_in.main([*words, str(tmp_path / 'all')])
+
+
+# -------------------------------------------------------------- UT-Interaction
+
+
+def test_ten_folds_by_sequence(tmp_path):
+    """Names as the authors' archives have them: NUMBER_SEQUENCE_CLASS."""
+    (tmp_path / 'videos').mkdir()
+    names = [f'{c}_{s}_{c}.avi' for s in range(1, 21) for c in range(6)]
+    for name in names[1:]:
+        (tmp_path / 'videos' / name).touch()
+    script = TOOLS / 'ut_interaction/prepare.py'
+    words = [sys.executable, script, tmp_path]
+    run = subprocess.run(words, capture_output=True, text=True)
+    assert '119 videos, not 120' in run.stderr
+    (tmp_path / 'videos' / names[0]).touch()
+    subprocess.run(words, check=True)
+    tested = []
+    for fold in range(1, 11):
+        test = lines(tmp_path / f'test_fold_{fold}.txt')
+        assert {int(x.split('_')[1]) for x in test} == {fold, fold + 10}
+        assert all(x[-1] == x.split('.')[0][-1] for x in test)
+        train = lines(tmp_path / f'train_fold_{fold}.txt')
+        assert sorted(test + train) == lines(tmp_path / 'videos.txt')
+        # Hyperparameters are chosen without the fold's test videos.
+        chosen = [
+            *lines(tmp_path / f'choice_train_fold_{fold}.txt'),
+            *lines(tmp_path / f'choice_test_fold_{fold}.txt'),
+        ]
+        assert sorted(chosen) == train
+        tested += test
+    assert sorted(tested) == lines(tmp_path / 'videos.txt')

@@ -13,13 +13,17 @@ Example::
 """
 
 import argparse
+import contextlib
+import json
+import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
+from collections.abc import Iterator, Sized
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -30,10 +34,15 @@ from bench_common import encode_video, machine, markdown
 
 SIZES = (13_320, 100_000, 1_000_000)
 RANKS = (1, 8, 64, 1024)
+WAYS = dict(
+    before='an object a video, as earlier versions',
+    always='columns',
+    never="columns, check_files='never'",
+)
 
 
-def write_index(folder: Path, num_videos: int) -> str:
-    """Write an annotation file and a frame index of files that are empty.
+def write_data_set(folder: Path, num_videos: int) -> str:
+    """Write an annotation file and its index; the videos are not there.
 
     Args:
         folder (pathlib.Path): Where to.
@@ -42,89 +51,176 @@ def write_index(folder: Path, num_videos: int) -> str:
     Returns:
         str: The annotation file.
     """
-    from vll_mmaction.video_io.frame_index import (
-        FrameIndex,
-        VideoEntry,
-        _stamp,
-    )
+    from vll_mmaction.video_io import index_store
+    from vll_mmaction.video_io.index_rows import DECODE, IndexColumns, IndexRow
+    from vll_mmaction.video_io.index_store import IndexStore
+    from vll_mmaction.video_io.video_facts import VideoFacts
 
-    (folder / 'videos').mkdir()
-    one = folder / 'videos' / 'one.avi'
-    one.touch()
-    index = FrameIndex(
-        str(folder / 'videos' / 'frame_index.jsonl'), str(folder / 'videos')
-    )
     rng = np.random.default_rng(0)
-    counts = load('ucf101').counts
-    frames = (16 * rng.choice(counts, num_videos)).tolist()
-    stamp = _stamp(str(one))
+    frames = (16 * rng.choice(load('ucf101').counts, num_videos)).tolist()
+    names = [f'class_{k % 101}/v_{k:07d}.avi' for k in range(num_videos)]
     ann_file = folder / 'ann.txt'
     with open(ann_file, 'w', encoding='utf-8') as file:
-        for number, length in enumerate(frames):
-            name = f'class_{number % 101}/v_{number:07d}.avi'
-            index._entries[name] = VideoEntry(stamp, length)
-            print(name, number % 101, file=file)
-    index.save()
+        file.writelines(f'{n} {k % 101}\n' for k, n in enumerate(names))
+    size = dict(width=320, height=240, pixel_format='yuv420p')
+    rows = (
+        IndexRow(name, -1, -1, 0, DECODE, VideoFacts(length, **size))
+        for name, length in zip(names, frames)
+    )
+    store = IndexStore(str(folder / 'videos' / 'frame_index'))
+    store.writer().close()
+    store.added = IndexColumns.of(rows)
+    with mock.patch.object(index_store, 'MANY_ROWS', 0):
+        store.compact()
+    with open(folder / 'index.jsonl', 'w', encoding='utf-8') as file:
+        file.writelines(
+            f'{json.dumps([name, -1, -1, length, ""])}\n'
+            for name, length in zip(names, frames)
+        )
     return str(ann_file)
 
 
-def peak_megabytes() -> float:
-    """Largest memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def start_as_before(folder: Path, ann_file: str) -> tuple[Sized, np.ndarray]:
+    """What earlier versions did: an object a video, pickled one by one.
+
+    Args:
+        folder (pathlib.Path): Of the data set.
+        ann_file (str): Its annotation file.
+
+    Returns:
+        tuple[Sized, np.ndarray]: The data set, and its clip counts.
+    """
+    from mmaction.datasets import VideoDataset
+    from mmengine.fileio import list_from_file
+
+    entries = {}
+    with open(folder / 'index.jsonl', encoding='utf-8') as file:
+        for line in file:
+            name, *row = json.loads(line)
+            entries[name] = (tuple(row[:2]), *row[2:])
+
+    class Before(VideoDataset):
+        def load_data_list(self) -> list[dict]:
+            found = []
+            for number, line in enumerate(list_from_file(ann_file), 1):
+                name, _, label = line.strip().rpartition(' ')
+                path = os.path.join(folder, 'videos', name)
+                os.path.exists(path)
+                found.append(
+                    dict(filename=path, label=int(label), line=number)
+                    | dict(total_frames=entries[name][1])
+                )
+            return found
+
+    dataset = Before(ann_file, [])
+    frames = [
+        dataset.get_data_info(k)['total_frames'] for k in range(len(dataset))
+    ]
+    return dataset, np.array(frames) // 16
 
 
-def measure(num_videos: int) -> dict:
+def start(
+    folder: Path, ann_file: str, check_files: str
+) -> tuple[Sized, np.ndarray]:
+    """A ``VideoClipDataset`` and its clip counts."""
+    from vll_mmaction.datasets import SampleVideoClips, VideoClipDataset
+
+    dataset = VideoClipDataset(
+        ann_file,
+        [SampleVideoClips(clip_len=16)],
+        data_prefix=dict(video=str(folder / 'videos')),
+        check_files=check_files,
+    )
+    return dataset, dataset.clip_counts
+
+
+def private_megabytes() -> float:
+    """Memory of this process that no file is mapped to, in MB."""
+    with open('/proc/self/status', encoding='utf-8') as file:
+        for line in file:
+            if line.startswith('RssAnon:'):
+                return int(line.split()[1]) / 1024
+    raise KeyError('RssAnon')
+
+
+@contextlib.contextmanager
+def watch_memory() -> Iterator[list[float]]:
+    """Private memory while something runs: before, now and then, after."""
+    found, done = [private_megabytes()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            found.append(private_megabytes())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        thread.join()
+        found.append(private_megabytes())
+
+
+def write_apart(folder: Path, num_videos: int) -> str:
+    """:func:`write_data_set` in a process whose memory goes with it."""
+    process = multiprocessing.get_context('fork').Process(
+        target=write_data_set, args=(folder, num_videos)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return str(folder / 'ann.txt')
+
+
+def measure(num_videos: int, way: str) -> dict:
     """Build a dataset of so many videos and time it, in this process.
 
     Args:
         num_videos (int): Number of videos.
+        way (str): ``'before'``, ``'always'`` or ``'never'`` (``check_files``).
 
     Returns:
         dict: ``startup``, ``epoch``, ``lookup`` (processor seconds),
-        ``clips`` and ``memory`` (MB beyond the imports).
+        ``clips``, ``peak`` and ``private`` (MB beyond the imports, that no
+        file is mapped to).
     """
-    from vll_mmaction.datasets import SampleVideoClips, VideoClipDataset
-    from vll_mmaction.video_io import frame_index
+    import vll_mmaction.datasets  # noqa: F401
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ann_file = write_index(folder, num_videos)
-        stamp = frame_index._stamp(str(folder / 'videos' / 'one.avi'))
-        before = peak_megabytes()
+        os.environ['XDG_CACHE_HOME'] = name
+        (folder / 'videos').mkdir()
+        ann_file = write_apart(folder, num_videos)
         started = time.process_time()
-
-        def stamp_of_missing(path: str) -> tuple[int, int]:
-            os.path.exists(path)  # asks the file system, as for a real one
-            return stamp
-
-        with mock.patch.object(frame_index, '_stamp', stamp_of_missing):
-            dataset = VideoClipDataset(
-                ann_file,
-                [SampleVideoClips(clip_len=16)],
-                data_prefix=dict(video=str(folder / 'videos')),
-            )
-        startup = time.process_time() - started
-        memory = peak_megabytes() - before
+        with watch_memory() as memory:
+            if way == 'before':
+                dataset, counts = start_as_before(folder, ann_file)
+            else:
+                dataset, counts = start(folder, ann_file, way)
+            startup = time.process_time() - started
         started = time.process_time()
         for clip in np.linspace(0, len(dataset) - 1, 1000).astype(int):
             dataset.get_data_info(clip)
         lookup = (time.process_time() - started) / 1000
         started = time.process_time()
-        deal(dataset.clip_counts, 8, 1, 0)
+        deal(counts, 8, 1, 0)
         epoch = time.process_time() - started
     return dict(
         startup=startup,
         epoch=epoch,
         lookup=lookup,
-        clips=len(dataset),
-        memory=memory,
+        clips=int(counts.sum()),
+        peak=max(memory) - memory[0],
+        private=memory[-1] - memory[0],
     )
 
 
-def measure_apart(num_videos: int) -> SimpleNamespace:
+def measure_apart(num_videos: int, way: str) -> SimpleNamespace:
     """:func:`measure` in a process of its own, whose memory is then its."""
+    one = f'{num_videos} {way}'
     run = subprocess.run(
-        [sys.executable, '-W', 'ignore', __file__, '--one', str(num_videos)],
+        [sys.executable, '-W', 'ignore', __file__, '--one', one],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -148,7 +244,7 @@ def count_frames_seconds(num_videos: int) -> float:
     Returns:
         float: Seconds a video, on all cores.
     """
-    from vll_mmaction.video_io.frame_index import count_frames
+    from vll_mmaction.video_io.prober import count_frames
 
     with tempfile.TemporaryDirectory() as name:
         first = encode_video(os.path.join(name, '0.avi'), num_frames=186)
@@ -165,37 +261,44 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--quick', action='store_true', help='a minute')
-    parser.add_argument('--one', type=int, help=argparse.SUPPRESS)
+    parser.add_argument(
+        '--sizes', type=int, nargs='+', help='numbers of videos'
+    )
+    parser.add_argument('--one', help=argparse.SUPPRESS)
     args = parser.parse_args()
     warnings.simplefilter('ignore')
     if args.one:
-        found = measure(args.one)
+        size, way = args.one.split()
+        found = measure(int(size), way)
         print(*(f'{key}={value}' for key, value in found.items()))
         return
     rows = []
-    for size in SIZES[: 2 if args.quick else 3]:
-        found = measure_apart(size)
-        rows.append(
-            [
-                f'{size:,}',
-                f'{int(found.clips):,}',
-                found.startup,
-                found.epoch,
-                1e6 * found.lookup,
-                found.memory,
-                1e6 * found.memory / size,
-            ]
-        )
+    for size in args.sizes or SIZES[: 2 if args.quick else 3]:
+        for way, title in WAYS.items():
+            found = measure_apart(size, way)
+            rows.append(
+                [
+                    f'{size:,}',
+                    title,
+                    f'{int(found.clips):,}',
+                    found.startup,
+                    found.peak,
+                    found.private,
+                    found.epoch,
+                    1e6 * found.lookup,
+                ]
+            )
     print(machine())
-    print('\nProcessor time, one run each:\n')
+    print('\nProcessor time and memory beyond the imports, one run each:\n')
     header = [
         'videos',
+        'way',
         'clips',
         'start-up, s',
+        'private memory at most, MB',
+        'then, MB',
         'dealing an epoch to 8 ranks, s',
         'looking up a clip, us',
-        'memory at start-up, MB',
-        'bytes a video',
     ]
     print(markdown(header, rows))
     print('\nDealing an epoch of 1,000,000 videos, one a rank:\n')

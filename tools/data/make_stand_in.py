@@ -3,8 +3,9 @@
 
 For a trial of the preparation, of training's reading, or of disk and workers
 where the real videos are not at hand. Each file has the official name and
-the true number of frames, but shows a plain grey. The split files are written
-beside them; of a part of the videos they name that part only.
+the true number of frames, but shows a plain grey; as XviD wrote the real ones
+it has one key frame and packed B-frames. The split files are written beside
+them; of a part of the videos they name that part only.
 
 Example::
 
@@ -19,7 +20,7 @@ import random
 import sys
 from pathlib import Path
 
-import cv2
+import av
 import numpy as np
 from rich.progress import track
 from video_lists import HMDB51, UCF101, PreparationError
@@ -65,15 +66,61 @@ def write_video(path: Path, frames: int) -> None:
         frames (int): Number of frames.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(
-        str(path), cv2.VideoWriter_fourcc(*'XVID'), 25, (SIDE, SIDE)
-    )
-    if not writer.isOpened():
-        raise PreparationError(f'OpenCV cannot write XVID to {path}')
     image = np.full((SIDE, SIDE, 3), 128, np.uint8)
-    for _ in range(frames):
-        writer.write(image)
-    writer.release()
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('mpeg4', 25, dict(strict='experimental'))
+        stream.width = stream.height = SIDE
+        stream.pix_fmt = 'yuv420p'
+        stream.gop_size = frames + 1
+        stream.codec_context.max_b_frames = 1
+        stream.codec_context.codec_tag = 'XVID'
+        packets = []
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(image, 'rgb24')
+            frame.pts = number
+            packets += stream.encode(frame)
+        for packet in pack_b_frames(packets + stream.encode(None)):
+            container.mux(packet)
+
+
+def pack_b_frames(packets: list) -> list:
+    """Packets as XviD and DivX wrote AVI.
+
+    A P and a B picture share a packet, and a stand-in follows. Behind the
+    first picture comes a byte for the encoder's delay. So there is a packet
+    more than there are pictures.
+
+    Args:
+        packets (list[av.Packet]): Of the encoder, with a B picture at most
+            between two others.
+
+    Returns:
+        list[av.Packet]: To be muxed into an AVI file.
+    """
+    mark = b'\0\0\x01\xb2DivX503b1393p'
+    # A P picture (01) at no time (0, 1, five bits, 1), not coded (0).
+    nothing = b'\0\0\x01\xb6\x50\x7f'
+    packed: list[tuple[bytes, bool]] = []
+    for packet in packets:
+        data, is_key = bytes(packet), packet.is_keyframe
+        start = data.index(b'\0\0\x01\xb6')
+        if is_key:
+            data = data[:start] + mark + data[start:]
+        if not is_key and data[start + 4] >> 6 == 2:  # B
+            packed[-1] = packed[-1][0] + data, packed[-1][1]
+            packed.append((nothing, False))
+        else:
+            packed.append((data, is_key))
+        if len(packed) == 1:
+            packed.append((b'\x7f', False))
+    found = []
+    for number, (data, is_key) in enumerate(packed):
+        packet = av.Packet(data)
+        packet.stream, packet.is_keyframe = packets[0].stream, is_key
+        packet.time_base = packets[0].time_base
+        packet.dts = packet.pts = number
+        found.append(packet)
+    return found
 
 
 def write_split_files(name: str, folder: Path, out: Path, kept: set) -> None:

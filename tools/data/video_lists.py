@@ -448,6 +448,10 @@ def prepare(
         )
         for (split, part), names in splits.lists.items()
     }
+    # For what is done once with each video, such as writing its features.
+    texts[f'{source.name}_videos.txt'] = ''.join(
+        f'{found[name]} {splits.labels[name]}\n' for name in good
+    )
     texts['label_map.txt'] = '\n'.join([*splits.classes, ''])
     _write_lists(out, texts, overwrite)
     return f'{report}\nWritten to {out}: {", ".join(texts)}'

@@ -79,22 +79,13 @@ def _runs_of(table: Table, args) -> list:
     """All runs of a table, seed by seed, so that rows fill up together."""
     runs = {}
     for seed in args.seeds:
-        for split in args.splits:
+        for fold in args.folds or table.folds:
             for row in table.rows:
                 if row.config:
-                    config = find_config(row.config)
-                    run = Run(
-                        config,
-                        seed,
-                        split,
-                        table.runs_in(args.out),
-                        row.gpus,
-                        table.data_root,
-                        row.changes,
-                    )
-                    if not run.has_splits:
-                        run = replace(run, split=1)
-                    runs[run.name] = run  # data without splits: once
+                    run = table.run_of(row, seed, fold, args.out)
+                    if not run.fold_name:
+                        run = replace(run, fold=1)
+                    runs[run.name] = run  # data without folds: once
     return list(runs.values())
 
 
@@ -171,12 +162,13 @@ def _parser() -> argparse.ArgumentParser:
         help='default: 0 1 2',
     )
     run.add_argument(
+        '--folds',
         '--splits',
         type=int,
         nargs='+',
-        choices=(1, 2, 3),
-        default=[1],
-        help='default: 1, which the paper seems to use',
+        help='numbers of the lists, as in train_fold_2.txt or '
+        'ucf101_train_split_2_videos.txt (default: all of a table; 1 of '
+        'UCF101 and HMDB51, which the paper seems to use, and of configs)',
     )
     run.add_argument(
         '--gpus',

@@ -17,8 +17,14 @@ import vll_mmaction  # noqa: F401  (before mmaction is imported)
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
-SPLIT = r'split_\d'
-"""In the names of annotation files, which are MMAction2's."""
+FOLD = r'(split|fold)_\d+'
+"""In the names of annotation files and of folders of features."""
+
+STARTS = {
+    'pretrained_convs': 'model.backbone.pretrained_convs',
+    'load_from': 'load_from',
+}
+"""Where a config may name the model that it starts from."""
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -30,9 +36,8 @@ DECIDING = (
     'optim_wrapper',
     'param_scheduler',
     'train_cfg',
-    'load_from',
 )
-NOT_DECIDING = ('num_workers', 'persistent_workers', 'pretrained_convs')
+NOT_DECIDING = ('num_workers', 'persistent_workers', *STARTS)
 
 
 class ExperimentError(RuntimeError):
@@ -68,6 +73,17 @@ def _deciding(value):
     return value
 
 
+def _strings(value, *names: str, path: str = ''):
+    """Keys, dotted, and values of all strings of these names in a config."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in items:
+        where = f'{path}.{key}'
+        if key in names and isinstance(inner, str):
+            yield where, inner
+        elif isinstance(inner, (dict, list, tuple)):
+            yield from _strings(inner, *names, path=where)
+
+
 @cache
 def _read_config(path: Path) -> Config:
     return Config.fromfile(path)
@@ -95,7 +111,7 @@ class Run:
     Args:
         config (Path): Config file.
         seed (int): Seed of training.
-        split (int): 1, 2 or 3. Data without splits have 1 only.
+        fold (int): Number of the split or fold. Data without have 1 only.
         out (Path): Folder of all runs.
         gpus (int): Processes that the config is written for.
         data_root (str): Folder of the data, in place of the config's. ``''``
@@ -106,7 +122,7 @@ class Run:
 
     config: Path
     seed: int
-    split: int
+    fold: int
     out: Path
     gpus: int = 2
     data_root: str = ''
@@ -114,16 +130,17 @@ class Run:
 
     @cached_property
     def cfg(self) -> Config:
-        """The config, with its changes and the lists of the split."""
+        """The config, with its changes and the lists of the fold."""
         cfg = copy.deepcopy(_read_config(self.config))
-        cfg.merge_from_dict({**self.data_options(cfg), **dict(self.changes)})
+        cfg.merge_from_dict(dict(self.changes))
+        cfg.merge_from_dict(self.data_options(cfg))
         return cfg
 
     def data_options(self, cfg: Optional[Config] = None) -> dict:
-        """Options that choose the data and their split.
+        """Options that choose the data and their fold.
 
         Args:
-            cfg (Config, optional): The config, of any split.
+            cfg (Config, optional): The config, of any fold.
 
         Returns:
             dict[str, str]: Keys and values of ``--cfg-options``.
@@ -131,19 +148,20 @@ class Run:
         cfg = cfg or self.cfg
         options = {}
         for loader in LOADERS:
-            name = cfg[loader].dataset.ann_file
-            if re.search(SPLIT, name):
-                chosen = re.sub(SPLIT, f'split_{self.split}', name)
-                options[f'{loader}.dataset.ann_file'] = chosen
+            found = _strings(cfg[loader], 'ann_file', 'features', path=loader)
+            for key, name in found:
+                if re.search(FOLD, name):
+                    options[key] = re.sub(FOLD, rf'\1_{self.fold}', name)
             if self.data_root:
                 options[f'{loader}.dataset.data_root'] = self.data_root
         return options
 
-    @property
-    def has_splits(self) -> bool:
-        """Whether the data of the config come in splits."""
-        name = self.cfg.train_dataloader.dataset.ann_file
-        return re.search(SPLIT, name) is not None
+    @cached_property
+    def fold_name(self) -> str:
+        """``'split'`` or ``'fold'``, or ``''`` where the data have neither."""
+        names = _strings(self.cfg.train_dataloader, 'ann_file')
+        found = [re.search(FOLD, name) for _, name in names]
+        return next((match[1] for match in found if match), '')
 
     @property
     def config_name(self) -> str:
@@ -154,12 +172,15 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Config, changes, split and seed, as in the folder."""
-        split = f'split{self.split}_' if self.has_splits else ''
+        """Config, changes, fold and seed, as in the folder."""
+        fold = f'{self.fold_name}{self.fold}_' if self.fold_name else ''
         config = self.config_name.removesuffix('.py')
-        for key, value in self.changes:
-            config += f'_{key.rpartition(".")[2]}{value}'
-        return f'{config}/{split}seed{self.seed}'
+        changes = [
+            f'_{key.rpartition(".")[2]}{str(value).rpartition("/")[2]}'
+            for key, value in self.changes
+        ]
+        config += ''.join(dict.fromkeys(changes))
+        return f'{config}/{fold}seed{self.seed}'
 
     @property
     def folder(self) -> Path:
@@ -187,39 +208,79 @@ class Run:
         """Whether the last checkpoint is there and whole."""
         return zipfile.is_zipfile(self.checkpoint)
 
+    @property
+    def _named_start(self) -> tuple:
+        """Key and path of the model that the config starts from."""
+        for name, key in STARTS.items():
+            part = self.cfg.model.backbone if '.' in key else self.cfg
+            if part.get(name):
+                return key, part[name]
+        return '', ''
+
     @cached_property
     def start(self) -> Optional['Run']:
-        """The run whose conv layers this one starts from.
+        """The run that this one starts from, if its config names one.
 
-        Same seed and same split: with a start trained on another split, the
-        model would have seen the test videos.
+        Same seed and same fold: a model of another fold has seen the test
+        videos. ``work_dirs/NAME/epoch_N.pth`` names the config NAME.py in
+        ``configs``, or beside this one. Another file is taken as it is, if it
+        was not trained on test videos.
         """
-        path = self.cfg.model.backbone.get('pretrained_convs')
-        if path is None:
+        _, path = self._named_start
+        if not path:
             return None
-        top, *name = Path(path).parent.parts
-        config = CONFIGS.joinpath(*name).with_suffix('.py')
-        if top != 'work_dirs' or not config.is_file():
-            raise ExperimentError(
-                f'{self.config}: pretrained_convs={path!r} does not name '
-                'work_dirs/CONFIG/epoch_N.pth of a config in configs/'
-            )
+        top, *names = Path(path).parent.parts or ('',)
+        places = [CONFIGS.joinpath(*names)]
+        if names:
+            places.append(self.config.parent / names[-1])
+        configs = [x.with_suffix('.py') for x in places]
+        config = next((x for x in configs if x.is_file()), None)
+        if top != 'work_dirs' or config is None:
+            if not os.path.isfile(path) and '://' not in path:
+                raise ExperimentError(
+                    f'{self.config} starts from {path}, which is neither a '
+                    'file nor work_dirs/CONFIG/epoch_N.pth of a config in '
+                    'configs/ or beside it'
+                )
+            self._check_other_start(path)
+            return None
         start = replace(self, config=config, changes=())
         if Path(path).name != start.checkpoint.name:
             raise ExperimentError(
-                f'{self.config}: pretrained_convs={path!r}, but {config} '
+                f'{self.config} starts from {path}, but {config} '
                 f'ends with {start.checkpoint.name}'
             )
         return start
+
+    def _check_other_start(self, path: str) -> None:
+        """Refuse a model whose own config trained on our test videos."""
+        if not os.path.isfile(path):
+            return
+        import torch
+
+        meta = torch.load(path, map_location='cpu').get('meta') or {}
+        if not meta.get('cfg'):
+            return
+        theirs = Config.fromstring(meta['cfg'], '.py').get('train_dataloader')
+        seen = videos_of(theirs) & videos_of(self.cfg.test_dataloader)
+        if seen:
+            raise ExperimentError(
+                f'{self.config} starts from {path}, which was trained on '
+                f'{len(seen)} of the test videos of fold {self.fold}, such '
+                f'as {min(seen)}. Start from a model of the same fold: name '
+                'work_dirs/CONFIG/epoch_N.pth, and it is made for each.'
+            )
 
     @cached_property
     def fingerprint(self) -> str:
         """Changes with all that decides on the result."""
         config = self.cfg.to_dict()
         parts = [_deciding(config.get(key)) for key in DECIDING]
-        parts += [self.seed, self.split]
+        parts += [self.seed, self.fold]
         if self.start is not None:
             parts.append(self.start.fingerprint)
+        else:
+            parts.append(self._named_start[1])
         text = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -236,15 +297,14 @@ class Run:
             ExperimentError: The run can't be had on so many GPUs, or the
                 folder's name does not fit into an option.
         """
-        options = {**self.data_options(), **dict(self.changes)}
+        options = {**dict(self.changes), **self.data_options()}
         # Only the last one is tested; a run's folder stays small.
         options['default_hooks.checkpoint.max_keep_ckpts'] = 1
         options['default_hooks.checkpoint.save_best'] = None
         options['train_cfg.val_begin'] = self.cfg.train_cfg.max_epochs + 1
         options.update(self._steps(max(1, processes)))
         if self.start is not None:
-            path = str(self.start.checkpoint)
-            options['model.backbone.pretrained_convs'] = path
+            options[self._named_start[0]] = str(self.start.checkpoint)
         kinds = [metric.type for metric in self.cfg.test_evaluator]
         if 'ClipConsistencyMetric' not in kinds:
             raise ExperimentError(
@@ -282,11 +342,34 @@ class Run:
         return {'optim_wrapper.accumulative_counts': total // processes}
 
     def missing_data(self) -> list:
-        """Annotation files that are not there."""
-        missing = []
+        """Annotation files and features that are not there."""
+        paths = []
         for loader in LOADERS:
-            dataset = self.cfg[loader].dataset
-            path = os.path.join(dataset.get('data_root', ''), dataset.ann_file)
-            if not os.path.isfile(path) and path not in missing:
-                missing.append(path)
-        return missing
+            paths += _paths(self.cfg[loader], 'ann_file', 'features')
+        return [x for x in dict.fromkeys(paths) if not os.path.exists(x)]
+
+    @property
+    def on_features(self) -> bool:
+        """Whether a training is so short that a process for it costs more."""
+        kind = self.cfg.train_dataloader.dataset.type
+        return kind == 'ClipFeatureDataset'
+
+
+def _paths(loader: Optional[dict], *names: str) -> list:
+    """Files that a data loader's config names, with their data_root."""
+    roots = dict(_strings(loader or {}, 'data_root'))
+    return [
+        os.path.join(
+            roots.get(f'{key.rpartition(".")[0]}.data_root', ''), value
+        )
+        for key, value in _strings(loader or {}, *names)
+    ]
+
+
+def videos_of(loader: Optional[dict]) -> set:
+    """Videos that a data loader's lists name, as far as the lists exist."""
+    found = set()
+    for path in filter(os.path.isfile, _paths(loader, 'ann_file')):
+        lines = Path(path).read_text().splitlines()
+        found |= {line.rsplit(maxsplit=1)[0] for line in lines if line.strip()}
+    return found

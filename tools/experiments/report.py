@@ -4,17 +4,18 @@ import csv
 import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Optional
 
 import matplotlib
 import numpy as np
 
-from vll_mmaction.evaluation import load_clip_results, vote_scores
+from vll_mmaction.evaluation import load_clip_results
 
-from .plans import ExperimentError, Run, find_config
-from .runs import ACCURACIES, check_state, read_state
+from .plans import ExperimentError
+from .results import RULES, right_videos
+from .runs import check_state, read_state
 from .stats import mean_and_std, paired_interval
 from .tables import Row, Table
 
@@ -27,17 +28,23 @@ COLUMNS = (
     'measured',
     'runs',
     'difference to the first',
-    'measured: clips',
     'measured: mean probability',
+    'measured: attention',
+    'by its best rule, difference to the first by its',
+    'measured: clips',
     'measured: agreement',
     'config, or source',
 )
 NOTE = (
     'Accuracies in percent; `measured` is that of the vote of the clips, the '
     "paper's metric, of the model after the last epoch: mean ± standard "
-    'deviation over seeds. Difference: of the runs of the same seed and '
-    'split, with a 95% bootstrap interval over seeds and videos{one}. Empty: '
-    'not run, or not in the paper.'
+    'deviation over seeds. Differences: of the runs of the same seed and '
+    'split or fold, with a 95% bootstrap interval over seeds and videos{one}. '
+    'The best rule is that of vote, mean probability and attention by which '
+    'a row has the most right videos. Empty: not run, or not in the paper.'
+)
+POOLED = (
+    'The folds test different videos, and count as one test of all of them.'
 )
 ONE_SEED = (
     ' (of a row with one seed over videos only, which leaves out how much '
@@ -51,7 +58,7 @@ class Measured:
 
     Attributes:
         row (Row): The row.
-        states (dict[tuple[int, int], dict]): run.json of each (seed, split).
+        states (dict[tuple[int, int], dict]): run.json of each (seed, fold).
         runs (dict[tuple[int, int], Run]): The runs themselves.
         problems (list[str]): Why runs that are there were left out.
         unfinished (list[str]): Runs that were begun.
@@ -64,11 +71,59 @@ class Measured:
     unfinished: list = field(default_factory=list)
 
     def values(self, name: str) -> dict:
-        """One accuracy, percent, by (seed, split)."""
+        """One accuracy, percent, by (seed, fold); of the runs that have it."""
         return {
             key: 100 * state['accuracies'][name]
             for key, state in self.states.items()
+            if name in state['accuracies']
         }
+
+    @cached_property
+    def right(self) -> dict:
+        """By (seed, fold) and rule: 0 or 1 of each video, by file name."""
+        found = {}
+        for key, run in self.runs.items():
+            results = load_clip_results(str(run.results))
+            names = results.filenames.tolist()
+            found[key] = {
+                rule: dict(zip(names, right.tolist()))
+                for rule, right in right_videos(results).items()
+            }
+        return found
+
+    @cached_property
+    def weights(self) -> dict:
+        """How much each fold counts: by its videos where all differ."""
+        videos: dict = {}
+        for (_, fold), right in self.right.items():
+            videos.setdefault(fold, set()).update(right['vote'])
+        total = sum(map(len, videos.values()))
+        if len(set().union(*videos.values())) < total or len(videos) < 2:
+            return dict.fromkeys(videos, 1)
+        return {fold: len(names) for fold, names in videos.items()}
+
+    @property
+    def pooled(self) -> bool:
+        """Whether the folds test different videos."""
+        return len(self.weights) > 1 and set(self.weights.values()) != {1}
+
+    def spread(self, name: str) -> str:
+        """Mean and standard deviation of an accuracy, as text."""
+        values = self.values(name)
+        if not values:
+            return ''
+        mean, std = mean_and_std(values, self.weights)
+        return f'{mean:.2f}' + ('' if std is None else f' ± {std:.2f}')
+
+    @property
+    def best_rule(self) -> str:
+        """The rule by which most videos are right; the first of equals."""
+        found = {rule: self.values(rule) for rule in RULES}
+        return max(
+            (rule for rule in RULES if found[rule]),
+            key=lambda rule: mean_and_std(found[rule], self.weights)[0],
+            default=RULES[0],
+        )
 
 
 def collect(row: Row, table: Table, out: Path) -> Measured:
@@ -85,23 +140,13 @@ def collect(row: Row, table: Table, out: Path) -> Measured:
     measured = Measured(row)
     if not row.config:
         return measured
-    config = find_config(row.config)
-    some = Run(
-        config,
-        0,
-        1,
-        table.runs_in(out),
-        row.gpus,
-        table.data_root,
-        row.changes,
-    )
+    some = table.run_of(row, 0, 1, out)
     for folder in sorted(some.folder.parent.glob('*seed*')):
         try:
             state = read_state(folder)
             if not state:
                 continue
-            split = state['split'] or 1
-            run = replace(some, seed=state['seed'], split=split)
+            run = replace(some, seed=state['seed'], fold=state['fold'] or 1)
             if run.folder != folder:
                 raise ExperimentError(
                     f'{folder} holds the run {run.name}: moved here by hand?'
@@ -111,85 +156,83 @@ def collect(row: Row, table: Table, out: Path) -> Measured:
             measured.problems.append(str(error))
             continue
         if state['status'] == 'done' and run.results.is_file():
-            measured.states[run.seed, run.split] = state
-            measured.runs[run.seed, run.split] = run
+            measured.states[run.seed, run.fold] = state
+            measured.runs[run.seed, run.fold] = run
         else:
             measured.unfinished.append(f'{run.name}: {state["status"]}')
     return measured
 
 
-def _right(run: Run) -> dict:
-    """Whether each test video is right by vote, by its file name."""
-    results = load_clip_results(str(run.results))
-    videos = np.split(results.clip_scores, results.video_offsets[1:-1])
-    right = [
-        vote_scores(scores).argmax() == label
-        for scores, label in zip(videos, results.labels)
-    ]
-    return dict(zip(results.filenames.tolist(), map(int, right)))
-
-
-def paired_differences(row: Measured, baseline: Measured) -> list:
+def paired_differences(
+    row: Measured, baseline: Measured, best: bool = False
+) -> list:
     """Differences of the runs that two rows have in common.
 
     Args:
         row (Measured): A row.
         baseline (Measured): Another.
+        best (bool): Each by its best rule, rather than both by vote.
 
     Returns:
-        list[ndarray]: For each split (seeds, videos) of -1, 0, 1.
+        list[ndarray]: For each fold (seeds, videos) of -1, 0, 1; of folds
+        that test different videos one of all, of the seeds that have all.
 
     Raises:
         ExperimentError: They were tested on other videos.
     """
-    tables = []
-    common = row.runs.keys() & baseline.runs.keys()
-    for split in sorted({split for _, split in common}):
-        rows = []
-        for seed in sorted(s for s, other in common if other == split):
-            ours = _right(row.runs[seed, split])
-            theirs = _right(baseline.runs[seed, split])
-            if ours.keys() != theirs.keys():
-                raise ExperimentError(
-                    f'{row.runs[seed, split].results} and '
-                    f'{baseline.runs[seed, split].results} are of other '
-                    'test videos'
-                )
-            rows.append([ours[name] - theirs[name] for name in sorted(ours)])
-        tables.append(np.array(rows))
-    return tables
-
-
-def _spread(values: dict) -> str:
-    if not values:
-        return ''
-    mean, std = mean_and_std(values)
-    return f'{mean:.2f}' + ('' if std is None else f' ± {std:.2f}')
+    rules = [x.best_rule if best else 'vote' for x in (row, baseline)]
+    tables: dict = {}
+    for key in sorted(row.runs.keys() & baseline.runs.keys()):
+        ours, theirs = (
+            x.right[key][rule] for x, rule in zip((row, baseline), rules)
+        )
+        if ours.keys() != theirs.keys():
+            raise ExperimentError(
+                f'{row.runs[key].results} and {baseline.runs[key].results} '
+                'are of other test videos'
+            )
+        seed, fold = key
+        tables.setdefault(fold, {})[seed] = [
+            ours[name] - theirs[name] for name in sorted(ours)
+        ]
+    if row.pooled and tables:
+        seeds = set.intersection(*map(set, tables.values()))
+        if seeds:
+            pooled = [
+                np.concatenate([tables[fold][seed] for fold in tables])
+                for seed in sorted(seeds)
+            ]
+            return [np.array(pooled)]
+    return [np.array(list(seeds.values())) for seeds in tables.values()]
 
 
 def _runs(measured: Measured) -> str:
-    keys = measured.states.keys()
-    if not keys:
+    if not measured.states:
         return ''
-    splits = sorted({split for _, split in keys})
-    some = next(iter(measured.runs.values()))
-    text = str(len(keys))
-    if some.has_splits:
-        text += f' (split {", ".join(map(str, splits))})'
+    folds = sorted({fold for _, fold in measured.states})
+    word = next(iter(measured.runs.values())).fold_name
+    text = str(len(measured.states))
+    if word:
+        text += f' ({word} {", ".join(map(str, folds))})'
     return text
 
 
-def _difference(measured: Measured, baseline: Optional[Measured]) -> str:
+def _difference(
+    measured: Measured, baseline: Optional[Measured], best: bool = False
+) -> str:
     if baseline is None or measured is baseline:
         return ''
-    tables = paired_differences(measured, baseline)
+    tables = paired_differences(measured, baseline, best)
     if not tables:
         return ''
-    # Each split counts alike, as in the interval.
+    # Each table counts alike, as in the interval.
     mean = 100 * np.mean([table.mean() for table in tables])
     low, high = (100 * end for end in paired_interval(tables))
-    pairs = sum(len(table) for table in tables)
-    return f'{mean:+.2f} [{low:+.2f}, {high:+.2f}], {pairs} paired'
+    text = f'{mean:+.2f} [{low:+.2f}, {high:+.2f}]'
+    if best:
+        rules = (measured.best_rule, baseline.best_rule)
+        return f'{text} ({" to ".join(rules)})'
+    return f'{text}, {sum(len(table) for table in tables)} paired'
 
 
 def _cells(measured: Measured, baseline: Optional[Measured]) -> list:
@@ -197,12 +240,14 @@ def _cells(measured: Measured, baseline: Optional[Measured]) -> list:
     return [
         row.name,
         '' if row.paper is None else f'{row.paper:g}',
-        _spread(measured.values('vote')),
+        measured.spread('vote'),
         _runs(measured),
         _difference(measured, baseline),
-        _spread(measured.values('clip')),
-        _spread(measured.values('mean_prob')),
-        _spread(measured.values('agreement')),
+        measured.spread('mean_prob'),
+        measured.spread('attention'),
+        _difference(measured, baseline, best=True),
+        measured.spread('clip'),
+        measured.spread('agreement'),
         row.source or (row.config and f'`{row.config}`'),
     ]
 
@@ -231,7 +276,9 @@ def _footnotes(rows: list) -> list:
         )
     keys = {frozenset(row.states) for row in rows if row.row.config}
     if len(keys) > 1:
-        notes.append('**Not all rows have the same seeds and splits yet.**')
+        notes.append('**Not all rows have the same seeds and folds yet.**')
+    if any(row.pooled for row in rows):
+        notes.append(POOLED)
     notes += [f'Not finished: {x}.' for r in rows for x in r.unfinished]
     notes += [f'Not counted: {x}' for r in rows for x in r.problems]
     return notes
@@ -283,15 +330,16 @@ def _write_runs(rows: list, file) -> None:
     """One line a run, with all that its run.json holds."""
     writer = csv.writer(file)
     columns = ('gpus', 'commit', 'videos', 'clips')
+    names = (*RULES, 'clip', 'agreement')
     writer.writerow(
-        ['training', 'config', 'seed', 'split', *ACCURACIES]
+        ['training', 'config', 'seed', 'fold', *names]
         + ['train_seconds', 'test_seconds', *columns]
     )
     for measured in rows:
         for (seed, _), state in measured.states.items():
             writer.writerow(
-                [measured.row.name, measured.row.config, seed, state['split']]
-                + [state['accuracies'][name] for name in ACCURACIES]
+                [measured.row.name, measured.row.config, seed, state['fold']]
+                + [state['accuracies'].get(name, '') for name in names]
                 + [state['seconds'][name] for name in ('train', 'test')]
                 + [state[name] for name in columns]
             )
@@ -315,7 +363,7 @@ def draw_alphas(rows: list, path: Path) -> bool:
         bool: False if no run is there to draw.
     """
     points = [
-        (row.row.alpha, *mean_and_std(row.values('vote')))
+        (row.row.alpha, *mean_and_std(row.values('vote'), row.weights))
         for row in rows
         if row.row.alpha is not None and row.states
     ]

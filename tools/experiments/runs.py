@@ -15,28 +15,24 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from rich.console import Console
 
-from vll_mmaction.evaluation import consistency_figures, load_clip_results
+from vll_mmaction.evaluation import load_clip_results
 
+from .in_process import train_and_test
 from .plans import ROOT, ExperimentError, Run
+from .results import accuracies
 
-FORMAT = 1
+FORMAT = 2
 """Of run.json. Raise it when its meaning changes."""
 
 STATE = 'run.json'
 LOCK = '.lock'
 PACKAGES = ('vll_mmaction', 'mmaction2', 'mmengine', 'torch', 'numpy')
-ACCURACIES = {
-    'vote': 'video_acc_vote',
-    'clip': 'clip_acc',
-    'mean_prob': 'video_acc_mean',
-    'agreement': 'agreement',
-}
-"""Names in run.json and those of ``consistency_figures``."""
 
 
 def read_state(folder: Path) -> dict:
@@ -107,6 +103,7 @@ def _git(*words: str) -> str:
         return ''
 
 
+@cache
 def _commit() -> str:
     """The commit, with a plus where files differ from it, or ''."""
     commit = _git('rev-parse', '--short=12', 'HEAD')
@@ -114,6 +111,7 @@ def _commit() -> str:
     return f'{commit}+' if changed else commit
 
 
+@cache
 def _versions() -> dict:
     import torch
 
@@ -134,7 +132,7 @@ def _new_state(run: Run, processes: int) -> dict:
         format=FORMAT,
         config=run.config_name,
         seed=run.seed,
-        split=run.split if run.has_splits else None,
+        fold=run.fold if run.fold_name else None,
         fingerprint=run.fingerprint,
         gpus=processes,
         options=run.options(processes),
@@ -233,14 +231,14 @@ def _set_aside_damaged(run: Run) -> None:
         (run.folder / 'last_checkpoint').unlink(missing_ok=True)
 
 
-def _stage(run: Run, state: dict, name: str, words: list, lock: int) -> None:
-    """Run train or test and keep the time."""
+@contextmanager
+def _stage(run: Run, state: dict, name: str):
+    """Keep the time of a training or a test."""
     began = time.time()
     state['status'] = f'{name}ing'
     state['began'] = began
     _write_state(run.folder, state)
-    print(f'  {name}: {run.name}', flush=True)
-    _start_tool(words, run.folder / f'{name}.log', lock)
+    yield
     state['seconds'][name] += round(time.time() - began, 1)
     del state['began']
 
@@ -275,7 +273,9 @@ def _train(run: Run, state: dict, processes: int, lock: int) -> None:
     # Not without a checkpoint: stock then drops the config's load_from.
     if (run.folder / 'last_checkpoint').is_file():
         words.append('--resume')
-    _stage(run, state, 'train', words, lock)
+    print(f'  train: {run.name}', flush=True)
+    with _stage(run, state, 'train'):
+        _start_tool(words, run.folder / 'train.log', lock)
     if not run.trained:
         raise ExperimentError(
             f'training ended without {run.checkpoint}, see '
@@ -293,14 +293,22 @@ def _test(run: Run, state: dict, processes: int, lock: int) -> None:
         *('--work-dir', str(run.folder / 'test')),
         *_options(run.options(processes)),
     ]
-    _stage(run, state, 'test', words, lock)
+    print(f'  test: {run.name}', flush=True)
+    with _stage(run, state, 'test'):
+        _start_tool(words, run.folder / 'test.log', lock)
+
+
+def _train_and_test(run: Run, state: dict, processes: int) -> None:
+    """Both in this process."""
+    _set_aside_damaged(run)
+    with _stage(run, state, 'train'):
+        train_and_test(run, run.options(processes), run.folder / 'train.log')
 
 
 def _figures(run: Run) -> dict:
     results = load_clip_results(str(run.results))
-    figures = consistency_figures(results)
     return dict(
-        accuracies={k: round(figures[v], 6) for k, v in ACCURACIES.items()},
+        accuracies=accuracies(results),
         videos=len(results),
         clips=len(results.clip_scores),
     )
@@ -382,7 +390,10 @@ def _finish(run: Run, processes: int, test: bool) -> str:
                     'goes on exactly on as many only: use --gpus '
                     f'{state["gpus"]}'
                 )
-            _train(run, state, processes, lock)
+            if run.on_features and processes <= 1:
+                _train_and_test(run, state, processes)
+            else:
+                _train(run, state, processes, lock)
             did.append('trained')
         if test:
             if not _whole_results(run):

@@ -10,23 +10,30 @@ CHUNK = 200
 """Resamples at once; bounds the memory."""
 
 
-def mean_and_std(values: dict) -> tuple:
+def mean_and_std(values: dict, weights: Optional[dict] = None) -> tuple:
     """Mean over runs, and standard deviation over seeds.
 
     Args:
-        values (dict[tuple[int, int], float]): A number a (seed, split).
+        values (dict[tuple[int, int], float]): A number a (seed, fold).
+        weights (dict[int, int], optional): How much a fold counts. None is
+            all alike.
 
     Returns:
         tuple[float, float | None]: The mean over all, and the standard
-        deviation of the seeds' means over their splits; None of one seed.
+        deviation of the seeds' means over their folds; None of one seed.
     """
+
+    def mean(some: dict) -> float:
+        counts = [weights[fold] if weights else 1 for _, fold in some]
+        return float(np.average(list(some.values()), weights=counts))
+
     seeds = sorted({seed for seed, _ in values})
     means = [
-        np.mean([v for (s, _), v in values.items() if s == seed])
+        mean({key: v for key, v in values.items() if key[0] == seed})
         for seed in seeds
     ]
     std = float(np.std(means, ddof=1)) if len(means) > 1 else None
-    return float(np.mean(list(values.values()))), std
+    return mean(values), std
 
 
 def paired_interval(
@@ -39,10 +46,10 @@ def paired_interval(
 
     Seeds and test videos are both drawn with replacement, so that the
     interval covers the draw of the videos and, from several seeds on, that
-    of the training. The videos of a split are those of all its seeds.
+    of the training. The videos of a fold are those of all its seeds.
 
     Args:
-        differences (Sequence[ndarray]): For each split (seeds, videos): 1
+        differences (Sequence[ndarray]): For each fold (seeds, videos): 1
             where the row is right and the baseline wrong, -1 the other way
             round, else 0.
         level (float): Share that the interval covers.

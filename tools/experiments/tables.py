@@ -3,9 +3,11 @@
 Numbers are the paper's (Shi et al. 2020), accuracies in percent.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
+
+from .plans import LOADERS, Run, find_config
 
 TRAN = 'Tran et al., ICCV 2015'
 GAN = 'Gan et al., CVPR 2018'
@@ -54,6 +56,8 @@ class Table:
             user is told how to get them.
         data_root (str): Folder of the data, in place of the configs'. The
             runs are then kept in a folder of the data's name.
+        folds (tuple[int]): Splits or folds that are run unless others are
+            asked for.
     """
 
     name: str
@@ -61,10 +65,19 @@ class Table:
     rows: tuple
     prepare: tuple = ()
     data_root: str = ''
+    folds: tuple = (1,)
 
-    def runs_in(self, out: Path) -> Path:
-        """Folder of the table's runs, of the folder of all runs."""
-        return out / '-'.join(Path(self.data_root).parts[1:])
+    def run_of(self, row: Row, seed: int, fold: int, out: Path) -> Run:
+        """A run of one of its rows, in the folder of all runs."""
+        return Run(
+            find_config(row.config),
+            seed,
+            fold,
+            out / '-'.join(Path(self.data_root).parts[1:]),
+            row.gpus,
+            self.data_root,
+            row.changes,
+        )
 
 
 def _reference(name: str, paper: float, source: str) -> Row:
@@ -137,6 +150,129 @@ def _generated(name: str, title: str, rows: tuple, degree: str) -> Table:
             *('--videos', '208', '--test-videos', '416'),
         ),
         data_root=data,
+    )
+
+
+LOSS = 'model.cls_head.loss_cls'
+TEN = tuple(range(1, 11))
+HIDDEN = 256
+"""Width of the hidden layer, where there is one."""
+
+
+def _change(loss: str = LOSS, **values: object) -> tuple:
+    return tuple((f'{loss}.{name}', value) for name, value in values.items())
+
+
+def _prediction(average_clips: str, alpha: float) -> tuple:
+    term = dict(type='VideoPredictionLoss', average_clips=average_clips)
+    return _change(alpha=alpha) + _change(f'{LOSS}.ccl', **term)
+
+
+def _on_features(folder: str) -> tuple:
+    """What a loss does on features: the paper's, TSN's, attention."""
+    term = f'{LOSS}.ccl'
+    video, attention = f'{folder}/video.py', f'{folder}/attention.py'
+    paper = [
+        (VIDEO, _change(alpha=0)),
+        (ERR, _change(term, type='ConsistentConstraintLoss', mode='err')),
+        (EUC, _change(term, type='ConsistentConstraintLoss', mode='euc')),
+        (VLL, ()),
+        ('mean probability', _prediction('prob', 1)),
+        ('mean probability, CE', _prediction('prob', 0.5)),
+        ("mean score (TSN's consensus)", _prediction('score', 1)),
+        ("mean score (TSN's consensus), CE", _prediction('score', 0.5)),
+    ]
+    return (
+        Row(CLIP, f'{folder}/clip.py', gpus=1),
+        *(Row(name, video, gpus=1, changes=x) for name, x in paper),
+        Row('attention', attention, gpus=1, changes=_change(beta=0)),
+        Row('attention, CE', attention, gpus=1),
+        Row('attention, CE, few clips', f'{folder}/attention_few.py', gpus=1),
+    )
+
+
+ZOO = dict(slowonly=2048, tsm=2048, swin=768)
+"""Networks of Kinetics-400 whose features are used, and their channels."""
+
+
+def _zoo_tables(folder: str, title: str) -> tuple:
+    """The rows on features of each network."""
+    tables = []
+    for network, channels in ZOO.items():
+        changes = (
+            *(
+                (f'{loader}.dataset.features', f'features/{network}')
+                for loader in LOADERS
+            ),
+            ('model.backbone.in_channels', channels),
+            ('model.cls_head.in_channels', channels),
+        )
+        rows = tuple(
+            replace(row, changes=changes + row.changes)
+            for row in _on_features(folder)
+            if not row.config.endswith('attention_few.py')
+        )
+        name = f'{folder.partition("_")[0]}-{network}'
+        tables.append(Table(name, f'{title}, features of {network}', rows))
+    return tuple(tables)
+
+
+def _hidden(row: Row) -> Row:
+    wide = (
+        ('model.backbone.hidden_channels', HIDDEN),
+        ('model.cls_head.in_channels', HIDDEN),
+    )
+    return replace(row, changes=wide + row.changes)
+
+
+def _feature_tables(name: str, title: str, folder: str, folds: tuple) -> tuple:
+    linear = _on_features(folder)
+    hidden = tuple(map(_hidden, linear))
+    alphas = tuple(
+        Row(
+            f'α = {tenths / 10}',
+            f'{folder}/video.py',
+            gpus=1,
+            alpha=tenths / 10,
+            changes=() if tenths == 3 else _change(alpha=tenths / 10),
+        )
+        for tenths in range(10)
+    )
+    return (
+        Table(f'{name}-linear', f'{title}, linear', linear, folds=folds),
+        Table(f'{name}-hidden', f'{title}, hidden layer', hidden, folds=folds),
+        Table(
+            f'{name}-alpha',
+            f'{title}, linear: balanced weight α',
+            (linear[0], *alphas),
+            folds=folds,
+        ),
+    )
+
+
+def _choice() -> Table:
+    """The learning rate of all rows on features, chosen at clip level.
+
+    Within the training videos of a fold: tested on the next one's sequences.
+    """
+    linear = [
+        Row(
+            f'linear, learning rate {rate:g}',
+            'ut_interaction/choice.py',
+            gpus=1,
+            changes=(('optim_wrapper.optimizer.lr', rate),),
+        )
+        for rate in (3e-4, 1e-3, 3e-3, 1e-2)
+    ]
+    hidden = [
+        replace(_hidden(row), name=row.name.replace('linear', 'hidden layer'))
+        for row in linear
+    ]
+    return Table(
+        'ut-choice',
+        'UT-Interaction: learning rate',
+        (*linear, *hidden),
+        folds=TEN[::2],
     )
 
 
@@ -240,5 +376,12 @@ TABLES = (
         for degree in ('some', 'most')
     ),
     Table('fights', 'Table 1 on 80 real videos', _small('fights')),
+    *_feature_tables('ut', 'UT-Interaction', 'ut_interaction', TEN),
+    _choice(),
+    *_zoo_tables('ucf101_features', 'UCF101'),
+    *_zoo_tables('hmdb51_features', 'HMDB51'),
+    *_feature_tables(
+        'fights-features', '80 real videos, features', 'fights/features', (1,)
+    ),
 )
 BY_NAME = {table.name: table for table in TABLES}

@@ -98,7 +98,10 @@ def main() -> None:
         work = train(config, seconds, convs, cuda)
         rows[name] = validations(work)
         if convs == 'None':
-            convs = (work / 'last_checkpoint').read_text().strip()
+            last = work / 'last_checkpoint'
+            if not last.exists():
+                raise SystemExit('no epoch ended in the time that was left')
+            convs = last.read_text().strip()
     common = min(len(found) for found in list(rows.values())[1:])
     if not common:
         raise SystemExit('no epoch was validated in the time that was left')

@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Callable, Optional, Union
 
-import cv2
 import numpy as np
 import torch
 from mmaction.apis import init_recognizer
@@ -25,16 +24,13 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..datasets import SampleVideoClips
+from ..datasets.clip_stream import FramesInOrder, read_in_order
 from ..evaluation import ClipResults
 from ..evaluation.class_names import find_class_names
-from ..video_io.frame_source import read_frames
 from ..video_io.prober import count_frames
 
 CLIPS_AT_ONCE = 8
 """Clips through the network at once where the config does not say."""
-
-OPENERS = ('VideoReaderInit', 'DecordInit', 'PyAVInit', 'OpenCVInit')
-DECODERS = ('DecordDecode', 'PyAVDecode', 'OpenCVDecode', 'RawFrameDecode')
 
 
 def init_video_recognizer(
@@ -193,7 +189,7 @@ def score_video(
     sampled = pipeline.transforms[0](dict(video))
     num_clips = sampled['num_clips']
     frame_inds = sampled['frame_inds'].reshape(num_clips, -1)
-    frames = _FramesInOrder(path, np.unique(frame_inds))
+    frames = FramesInOrder(path, np.unique(frame_inds))
     clips = _read_clips(pipeline, video, num_clips, frames)
     at_once = (model.cfg.model.get('test_cfg') or {}).get('max_testing_views')
 
@@ -223,24 +219,18 @@ def score_video(
 
 
 def _one_pass_pipeline(config: Config) -> Compose:
-    """The test pipeline, reading from a :class:`_FramesInOrder`.
+    """The test pipeline, reading from a :class:`FramesInOrder`.
 
     Raises:
         ValueError: It does not cut a video into clips and decode them.
     """
-    steps = []
-    for step in _test_dataset(config).get('pipeline', ()):
-        name = step['type']
-        name = name.split('.')[-1] if isinstance(name, str) else name.__name__
-        if name == 'ReadVideoClips':
-            # The same pixels as by these transforms one after the other.
-            steps += [dict(type='DecordDecode'), *step.get('transforms', ())]
-        elif name in DECODERS:
-            steps.append(dict(type='DecordDecode'))
-        elif name not in OPENERS:
-            steps.append(step)
     init_default_scope(config.get('default_scope', 'mmaction'))
-    pipeline = Compose(steps)
+    # A cache would make its folder.
+    steps = [
+        {key: value for key, value in step.items() if key != 'cache'}
+        for step in _test_dataset(config).get('pipeline', ())
+    ]
+    pipeline = Compose(read_in_order(Compose(steps).transforms))
     kinds = [type(step) for step in pipeline.transforms]
     if kinds[:1] != [SampleVideoClips] or DecordDecode not in kinds:
         raise ValueError(
@@ -252,48 +242,8 @@ def _one_pass_pipeline(config: Config) -> Compose:
     return pipeline
 
 
-class _FramesInOrder:
-    """Reads a video once, for one clip after the other.
-
-    Stands in for decord's reader. Keeps the frames from the start of the clip
-    that was asked for last.
-
-    Args:
-        path (str): Video file.
-        wanted (np.ndarray): (n,) int64, frames of all clips, ascending.
-    """
-
-    def __init__(self, path: str, wanted: np.ndarray) -> None:
-        self._frames = read_frames(path, wanted)
-        self._kept: dict[int, np.ndarray] = {}
-        self._position = 0
-
-    def get_batch(self, numbers: np.ndarray) -> '_Frames':
-        """Frames of a clip, which starts no earlier than the last one.
-
-        Args:
-            numbers (np.ndarray): (clip_len,) int64.
-
-        Returns:
-            list[np.ndarray]: (H, W, 3) uint8 each, RGB.
-        """
-        first, last = numbers.min(), numbers.max()
-        self._kept = {k: x for k, x in self._kept.items() if k >= first}
-        while self._position <= last:
-            number, frame = next(self._frames)
-            self._kept[number] = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            self._position = number + 1
-        # Transforms may write into them, and clips may share them.
-        return _Frames(self._kept[k].copy() for k in numbers.tolist())
-
-
-class _Frames(list):
-    def asnumpy(self) -> list:
-        return self
-
-
 def _read_clips(
-    pipeline: Compose, video: dict, num_clips: int, frames: _FramesInOrder
+    pipeline: Compose, video: dict, num_clips: int, frames: FramesInOrder
 ) -> Iterator[Tensor]:
     """Network inputs of one clip after the other."""
     for clip in range(num_clips):

@@ -4,7 +4,9 @@ from ..video_io.frame_index import FrameIndex
 from .clip_collate import clip_collate
 from .clip_dataset import VideoClipDataset
 from .clip_dataset_mixin import ClipDatasetMixin
+from .clip_feature_dataset import ClipFeatureDataset
 from .dataset_wrappers import ConcatDataset, RepeatDataset
+from .feature_store import FeatureStore
 from .rawframe_clip_dataset import RawframeClipDataset
 from .samplers import (
     ClipBatch,
@@ -19,13 +21,16 @@ from .transforms import (
     SampleVideoClips,
     VideoReaderInit,
 )
+from .whole_video_dataset import WholeRawframeDataset, WholeVideoDataset
 
 __all__ = [
     'ClipBatch',
     'ClipBatchSampler',
     'ClipDatasetMixin',
+    'ClipFeatureDataset',
     'ClipSampling',
     'ConcatDataset',
+    'FeatureStore',
     'FrameIndex',
     'KeyedBatchSampler',
     'RawframeClipDataset',
@@ -36,5 +41,7 @@ __all__ = [
     'VideoGroupedBatchSampler',
     'VideoGroupedSampler',
     'VideoReaderInit',
+    'WholeRawframeDataset',
+    'WholeVideoDataset',
     'clip_collate',
 ]

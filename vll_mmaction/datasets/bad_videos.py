@@ -14,6 +14,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from ..video_io.read_watch import ReadWatch
+from .clip_table import ClipTable
 from .samplers.clip_batch import ClipBatch, draw_key
 
 # How many other videos are tried in place of one that cannot be read.
@@ -49,7 +50,7 @@ class VideoReplacement:
     """Replaces videos of one dataset that cannot be read.
 
     Args:
-        clip_counts (np.ndarray): (num_videos,) int64, clips of each video.
+        table (ClipTable): Its videos and clips.
         max_bad_videos (float): Share of bad videos above which training ends,
             0 to 1; one is always allowed, unless it is 0.
         name (Callable[[int], str]): Gives a video's name, for messages.
@@ -59,17 +60,20 @@ class VideoReplacement:
 
     def __init__(
         self,
-        clip_counts: np.ndarray,
+        table: ClipTable,
         max_bad_videos: float,
         name: Callable[[int], str],
         load: Callable[[int, Sequence[int], ClipBatch], list[dict]],
     ) -> None:
-        self.watch = ReadWatch(len(clip_counts), name)
-        self._clip_counts = clip_counts
+        self.watch = ReadWatch(len(table), name)
+        self._table = table
         self._max_bad_videos = max_bad_videos
         self._name = name
         self._load = load
         self._errors: dict[int, str] = {}
+
+    def __deepcopy__(self, memo: dict) -> 'VideoReplacement':
+        return self  # a subset makes one of its own
 
     def load_another(
         self,
@@ -99,13 +103,13 @@ class VideoReplacement:
             UnreadableVideo: Ten others cannot be read either.
             RuntimeError: Too many videos could not be read.
         """
-        whole = len(clips) == self._clip_counts[video]
+        whole = len(clips) == self._table.clip_counts[video]
         rng = np.random.default_rng(draw_key(batch.key, REPLACEMENT, video))
-        order = map(int, rng.permutation(len(self._clip_counts)))
+        order = map(int, rng.permutation(len(self._table)))
         others = (other for other in order if other not in taken)
         for other in islice(others, MAX_REPLACEMENTS):
             self._note(video, error)
-            count = int(self._clip_counts[other])
+            count = int(self._table.clip_counts[other])
             chosen = np.arange(count)
             if not whole:
                 chosen = np.sort(rng.permutation(count)[: len(clips)])
@@ -119,7 +123,7 @@ class VideoReplacement:
             print_log(
                 f'{error}. {self._name(other)} takes its place. '
                 f'Unreadable so far: {int(self.watch.unreadable.sum())} of '
-                f'{len(self._clip_counts)}.',
+                f'{len(self._table)}.',
                 'current',
                 level=logging.ERROR,
             )
@@ -130,7 +134,7 @@ class VideoReplacement:
         """Count a bad video; too many of them end the training."""
         self._errors[video] = str(error)
         self.watch.unreadable[video] = 1
-        limit = int(self._max_bad_videos * len(self._clip_counts))
+        limit = int(self._max_bad_videos * len(self._table))
         if self._max_bad_videos:
             limit = max(1, limit)
         bad = self.watch.unreadable.nonzero().flatten().tolist()
@@ -144,5 +148,5 @@ class VideoReplacement:
             raise RuntimeError(
                 f'{len(bad)} videos could not be read, more than '
                 f'max_bad_videos={self._max_bad_videos:g} of '
-                f'{len(self._clip_counts)}:\n  {listed}'
+                f'{len(self._table)}:\n  {listed}'
             ) from error

@@ -3,14 +3,19 @@
 import os.path as osp
 from typing import Any, Callable, Optional, Union
 
+import numpy as np
 from mmaction.datasets import VideoDataset
 from mmaction.datasets.transforms import DecordInit
 from mmaction.registry import DATASETS
 
-from ..video_io.columns import TextColumn
 from ..video_io.frame_index import FrameIndex, default_index_path
-from .annotation_list import read_annotation_list, report_bad_videos
+from .annotation_list import (
+    media_folder,
+    read_annotation_list,
+    report_bad_videos,
+)
 from .clip_dataset_mixin import ClipDatasetMixin
+from .clip_table import ClipTable
 
 INSTEAD = (
     ': write VideoReaderInit and ReadVideoClips in the place of DecordInit '
@@ -68,65 +73,53 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         self.check_files = check_files
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> ClipTable:
         """Read the annotation file, checking each line."""
-        listed = read_annotation_list(
-            self.ann_file, self.num_classes, self.delimiter
+        return ClipTable.of(
+            read_annotation_list(
+                self.ann_file,
+                self.num_classes,
+                # Stock's default; any white space will do.
+                None if self.delimiter == ' ' else self.delimiter,
+                labelled=self.labelled,
+            ),
+            media_folder(self.data_prefix, 'video'),
         )
-        root = self.data_prefix.get('video') or ''
-        return [
-            dict(
-                filename=osp.join(root, name),
-                name=name,
-                label=label,
-                line=line,
-            )
-            for name, label, line in zip(
-                listed.names, listed.labels.tolist(), listed.lines.tolist()
-            )
-        ]
 
-    def filter_data(self) -> list[dict]:
+    def filter_data(self) -> ClipTable:
         """Add frame counts; leave out videos that cannot be used."""
-        root = self.data_prefix.get('video') or ''
+        table: ClipTable = self.data_list
+        names, root = table.columns['names'], table.prefix
         path = self.frame_index or default_index_path(root, self.ann_file)
         index = FrameIndex(path, root)
-        names = TextColumn.of(info['name'] for info in self.data_list)
         if self.frame_index:
             index.check_videos(names)
-        transform = self._other_reader()
-        transforms = self.pipeline.transforms
-        local = transform is None
-        seek = local and any(getattr(t, 'seek', False) for t in transforms)
-        decord = local and any(isinstance(t, DecordInit) for t in transforms)
+        other = self._other_reader()
+        transforms = self.pipeline.transforms if other is None else ()
+        seek = any(getattr(t, 'seek', False) for t in transforms)
+        decord = any(isinstance(t, DecordInit) for t in transforms)
         found = index.complete(
             names,
-            transform,
+            other,
             self.count,
             all_facts=seek or decord,
             check_files=self.check_files != 'never',
         )
-        usable, bad = [], []
-        for number, info in enumerate(self.data_list):
-            facts = found.row(number).facts
-            reason = facts.reason
-            if decord and facts.decord:
-                reason = facts.decord + INSTEAD
-            if reason:
-                bad.append(
-                    f'{self.ann_file}, line {info["line"]}: '
-                    f'{info["filename"]}: {reason}'
-                )
-                continue
-            info = dict(info, total_frames=facts.frames)
-            if seek:
-                info['key_packets'] = facts.keys
-            usable.append(info)
+        frames = found.numbers('frames')
+        good = frames > 0
+        if decord:
+            good &= found.lengths('decord') == 0
+        bad = []
+        for video in np.flatnonzero(~good).tolist():
+            facts, line = found.row(video).facts, table[video]['line']
+            bad.append(
+                f'{self.ann_file}, line {line}: {table.filename(video)}: '
+                + (facts.reason or facts.decord + INSTEAD)
+            )
         report = index.report if osp.exists(index.report) else ''
-        report_bad_videos(
-            bad, len(self.data_list), self.max_bad_videos, report
-        )
-        return usable
+        report_bad_videos(bad, len(table), self.max_bad_videos, report)
+        more = dict(keys=found.ragged('keys')) if seek else {}
+        return table.take(good, total_frames=frames, **more)
 
     def _other_reader(self) -> Optional[Callable]:
         """What counts frames where files cannot be decoded: other storage.

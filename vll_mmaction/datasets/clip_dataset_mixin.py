@@ -42,7 +42,7 @@ class ClipDatasetMixin:
     where another video stands in for one that could not be read,
     ``replaces`` (that one's file name).
 
-    A subclass has ``load_data_list``, which gives a dict with ``filename``,
+    A subclass has ``load_data_list``, which gives a :class:`ClipTable` with
     ``label`` and ``line`` of the annotation file for each video, and
     ``filter_data``, which adds ``total_frames`` and leaves out videos that
     cannot be used.
@@ -58,12 +58,16 @@ class ClipDatasetMixin:
             unless it is 0. Defaults to 0.05.
         max_read_seconds (float): Time that a data loader's worker may take to
             read a video; one that takes longer ends the job. Defaults to 600.
+        labelled (bool): Whether lines end in a label; False is for the videos
+            of a :class:`WholeVideoDataset`. Defaults to True.
         kwargs: Further arguments of the stock dataset.
 
     Raises:
         ValueError: On a bad annotation line, on too many unusable videos, or
             without ``SampleVideoClips``; the message names file and line.
     """
+
+    data_list: ClipTable
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class ClipDatasetMixin:
         per_video_augmentation: bool = False,
         max_bad_videos: float = 0.05,
         max_read_seconds: float = 600,
+        labelled: bool = True,
         **kwargs: Any,
     ) -> None:
         if kwargs.get('multi_class'):
@@ -80,6 +85,8 @@ class ClipDatasetMixin:
                 'multi_class=True is not supported, since the consistent '
                 'constraint has no meaning for several labels.'
             )
+        if not labelled and not kwargs.get('test_mode'):
+            raise ValueError('labelled=False: training needs labels.')
         if not 0 <= max_bad_videos <= 1:
             raise ValueError(
                 f'max_bad_videos is a share, 0 to 1, got {max_bad_videos}'
@@ -91,7 +98,10 @@ class ClipDatasetMixin:
         self.per_video_augmentation = per_video_augmentation
         self.max_bad_videos = max_bad_videos
         self.max_read_seconds = max_read_seconds
+        self.labelled = labelled
         self._reader = ClipReader(per_video_augmentation)
+        # Columns need not be pickled to be shared, whatever is asked for.
+        kwargs.update(serialize_data=False)
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
 
     def full_init(self) -> None:
@@ -116,36 +126,48 @@ class ClipDatasetMixin:
         )
 
     def _build_clip_table(self) -> None:
-        infos = [self._video_info(video) for video in range(super().__len__())]
-        frames = np.array([i['total_frames'] for i in infos], dtype=np.int64)
-        labels = np.array([i['label'] for i in infos], dtype=np.int64)
-        self._table = ClipTable(self.clip_sampling.count(frames), labels)
-        self._replacement = VideoReplacement(
-            self._table.clip_counts,
-            self.max_bad_videos,
-            self._name,
-            self._load_clips,
+        counts = self.clip_sampling.count(
+            self.data_list.columns['total_frames']
         )
+        self.data_list = self.data_list.with_clips(counts)
+        self._replacement = VideoReplacement(
+            self.data_list, self.max_bad_videos, self._name, self._load_clips
+        )
+
+    def _get_unserialized_subset(
+        self, indices: Union[Sequence[int], int]
+    ) -> ClipTable:
+        return self.data_list.take(self.data_list.video_numbers(indices))
 
     @property
     @force_full_init
     def clip_counts(self) -> np.ndarray:
         """np.ndarray: (num_videos,) int64, number of clips of each video."""
-        return self._table.clip_counts
+        return self.data_list.clip_counts
 
     @property
     @force_full_init
     def labels(self) -> np.ndarray:
         """np.ndarray: (num_videos,) int64, label of each video."""
-        return self._table.labels
+        return self.data_list.columns['label']
+
+    @property
+    @force_full_init
+    def frame_counts(self) -> np.ndarray:
+        """np.ndarray: (num_videos,) int64, number of frames of each video."""
+        return self.data_list.columns['total_frames']
 
     @force_full_init
     def __len__(self) -> int:
         """Number of clips."""
-        return self._table.num_clips
+        return self.data_list.num_clips
 
     def _video_info(self, video: int) -> dict:
-        return super().get_data_info(video)
+        info = super().get_data_info(video)
+        keys = self.data_list.key_packets(video)
+        if keys is not None:
+            info['key_packets'] = keys
+        return info
 
     def _name(self, video: int) -> str:
         """A video in messages: its file, and where it is listed."""
@@ -164,7 +186,7 @@ class ClipDatasetMixin:
             annotation file, ``video_id``, ``clip_id``, ``sample_idx``, and
             ``modality`` and ``start_index`` as stock.
         """
-        video, clip = self._table.locate(idx)
+        video, clip = self.data_list.locate(idx)
         info = self._video_info(video)
         info.update(video_id=video, clip_id=clip, sample_idx=idx % len(self))
         return info
@@ -190,7 +212,7 @@ class ClipDatasetMixin:
             indices (int or Sequence[int]): Numbers of videos; an int means
                 the first, a negative int the last so many.
         """
-        super().get_subset_(self._table.video_numbers(indices).tolist())
+        super().get_subset_(indices)
         self._build_clip_table()
 
     @force_full_init
@@ -205,8 +227,7 @@ class ClipDatasetMixin:
         Returns:
             ClipDatasetMixin: The subset, of this class.
         """
-        numbers = self._table.video_numbers(indices).tolist()
-        subset = super().get_subset(numbers)
+        subset = super().get_subset(indices)
         subset._build_clip_table()
         return subset
 
@@ -246,7 +267,7 @@ class ClipDatasetMixin:
             may be more or fewer.
         """
         batch = ClipBatch.of(indices)
-        located = [self._table.locate(idx) for idx in batch]
+        located = [self.data_list.locate(idx) for idx in batch]
         wanted: dict[int, list[int]] = defaultdict(list)
         for video, clip in located:
             wanted[video].append(clip)

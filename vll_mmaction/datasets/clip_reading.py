@@ -180,12 +180,21 @@ def _read(
             raise UnreadableVideo(
                 f'{name}: {type(transform).__name__} gave None'
             )
-    _check_read(name, info['total_frames'], results)
+    check_read(name, info['total_frames'], results)
     return results, rest
 
 
-def _check_read(name: str, total_frames: int, results: dict) -> None:
-    """See that the frames asked for have come, in one size."""
+def check_read(name: str, total_frames: int, results: dict) -> None:
+    """See that the frames asked for have come, in one size.
+
+    Args:
+        name (str): The video in messages.
+        total_frames (int): Frames that it should have.
+        results (dict): What was read, with ``imgs`` and ``frame_inds``.
+
+    Raises:
+        UnreadableVideo: They have not.
+    """
     if results['total_frames'] != total_frames:
         raise UnreadableVideo(
             f'{name} has {results["total_frames"]} frames, {total_frames} '

@@ -1,13 +1,16 @@
 """``RawframeClipDataset``: extracted frames, whose items are clips."""
 
-import os.path as osp
-
 import numpy as np
 from mmaction.datasets import RawframeDataset
 from mmaction.registry import DATASETS
 
-from .annotation_list import read_annotation_list, report_bad_videos
+from .annotation_list import (
+    media_folder,
+    read_annotation_list,
+    report_bad_videos,
+)
 from .clip_dataset_mixin import ClipDatasetMixin
+from .clip_table import ClipTable
 
 
 @DATASETS.register_module()
@@ -38,31 +41,31 @@ class RawframeClipDataset(ClipDatasetMixin, RawframeDataset):
             and line.
     """
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> ClipTable:
         """Read the annotation file, checking each line."""
         numbers = ['offset'] * self.with_offset + ['total_frames']
-        listed = read_annotation_list(
-            self.ann_file, self.num_classes, numbers=numbers
+        return ClipTable.of(
+            read_annotation_list(
+                self.ann_file,
+                self.num_classes,
+                numbers=numbers,
+                labelled=self.labelled,
+            ),
+            media_folder(self.data_prefix, 'img'),
         )
-        root = self.data_prefix.get('img') or ''
-        rows = np.stack(
-            [listed.labels, listed.lines, *listed.numbers.values()], axis=1
-        )
-        data_list = []
-        for name, row in zip(listed.names, rows.tolist()):
-            folder = osp.join(root, name)
-            info = dict(frame_dir=folder, filename=folder)
-            info.update(zip(['label', 'line', *numbers], row))
-            data_list.append(info)
-        return data_list
 
-    def filter_data(self) -> list[dict]:
+    def filter_data(self) -> ClipTable:
         """Leave out videos without frames."""
+        table: ClipTable = self.data_list
+        good = table.columns['total_frames'] > 0
         bad = [
-            f'{self.ann_file}, line {info["line"]}: {info["filename"]}: it '
-            'has no frames'
-            for info in self.data_list
-            if info['total_frames'] < 1
+            f'{self.ann_file}, line {table[video]["line"]}: '
+            f'{table.filename(video)}: it has no frames'
+            for video in np.flatnonzero(~good).tolist()
         ]
-        report_bad_videos(bad, len(self.data_list), self.max_bad_videos)
-        return [info for info in self.data_list if info['total_frames'] > 0]
+        report_bad_videos(bad, len(table), self.max_bad_videos)
+        return table.take(good)
+
+    def _video_info(self, video: int) -> dict:
+        info = super()._video_info(video)
+        return dict(info, frame_dir=info['filename'])

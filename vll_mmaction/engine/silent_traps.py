@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from .config_checks import dataset_parts, labels_of, video_infos
+from .run_parts import dataset_parts, labels_of, video_infos
 
 # Classes that much rarer than another are hardly learnt.
 _IMBALANCE = 20

@@ -42,7 +42,7 @@ class ClipResults:
     Attributes:
         clip_scores (ndarray): Probabilities, (M, K) float32.
         video_offsets (ndarray): (V + 1,) int64, from 0 to M.
-        labels (ndarray): Classes, (V,) int64.
+        labels (ndarray): Classes, (V,) int64, -1 where unknown.
         filenames (ndarray): (V,) str, ``''`` where unknown.
         frame_inds (ndarray): Frame numbers as the pipeline reads them, clip
             after clip, (F,) int64.
@@ -132,7 +132,8 @@ class ClipConsistencyMetric(BaseMetric):
       two clips (the distance of Shi et al. 2020, Eq. 4), mean over the pairs
       of a video, 0 for one clip, then over the videos.
 
-    With several crops each view counts as a clip. A warning is logged if 95%
+    Of videos without labels only the last two are known. With several crops
+    each view counts as a clip. A warning is logged if 95%
     or more of all clips get one answer, though 60% of the videos or fewer
     are of any one class: the network has learnt nothing, or has collapsed.
 
@@ -169,8 +170,9 @@ class ClipConsistencyMetric(BaseMetric):
 
         Args:
             data_batch (Any): Not used.
-            data_samples (Sequence[dict]): With ``clip_scores``, (m, K),
-                ``gt_label``, (1,), and perhaps ``clip_weights``, (m,).
+            data_samples (Sequence[dict]): With ``clip_scores``, (m, K), and,
+                where they are known, ``gt_label``, (1,), and
+                ``clip_weights``, (m,).
 
         Raises:
             ValueError: There are no ``clip_scores``, or several labels.
@@ -214,6 +216,8 @@ def _warn_of_one_answer(results: ClipResults) -> None:
     Unlike in training, where the answer of a collapsed network moves with the
     labels it saw last, the weights stand still here.
     """
+    if results.labels.min() < 0:
+        return
     answers = np.bincount(results.clip_scores.argmax(axis=1))
     labels = np.bincount(results.labels)
     answer, clips = answers.argmax(), answers.max() / answers.sum()
@@ -240,7 +244,8 @@ def consistency_figures(results: ClipResults) -> dict[str, float]:
         results (ClipResults): Clip scores of videos.
 
     Returns:
-        dict[str, float]: The figures by name, without prefix.
+        dict[str, float]: The figures by name, without prefix; none about
+        right and wrong if labels are unknown.
     """
     ends = results.video_offsets[1:-1]
     videos = np.split(results.clip_scores, ends)
@@ -256,6 +261,10 @@ def consistency_figures(results: ClipResults) -> dict[str, float]:
         for name in figures[0]
         if name != 'clip_acc'
     }
+    if results.labels.min() < 0:
+        return {
+            n: x for n, x in metrics.items() if not n.startswith('video_acc')
+        }
     clips_right = np.concatenate([x['clip_acc'] for x in figures])
     return dict(clip_acc=float(clips_right.mean()), **metrics)
 
@@ -323,7 +332,7 @@ def _video_figures(
 
 def _to_result(sample: dict) -> dict:
     """What the metric keeps of a predicted video, as numpy arrays."""
-    label = sample['gt_label']
+    label = sample.get('gt_label', torch.tensor([-1]))
     if label.is_floating_point():
         label = label.argmax(dim=0, keepdim=True)
     if label.numel() != 1:
@@ -357,7 +366,7 @@ def _check_whole_videos(results: list[dict]) -> None:
         raise ValueError(
             'ClipConsistencyMetric needs all clips of a video in one data '
             'sample, but several samples have the same video_id: test with '
-            "dataset type='VideoDataset' and SampleVideoClips in its "
+            "dataset type='WholeVideoDataset' and SampleVideoClips in its "
             'pipeline rather than with VideoClipDataset'
         )
 

@@ -1,7 +1,7 @@
 """Models: C3D-lite, the video-level losses, heads and recognizers."""
 
-from .backbones import C3DLite
-from .data_preprocessors import ClipDataPreprocessor
+from .backbones import C3DLite, EfficientNetLite0, FeatureBackbone
+from .data_preprocessors import ClipDataPreprocessor, FeatureDataPreprocessor
 from .heads import *  # noqa: F401,F403
 from .heads import (
     VOTE_RULES,
@@ -29,6 +29,9 @@ __all__ = [
     'ClassLayerInput',
     'ClipDataPreprocessor',
     'ConsistentConstraintLoss',
+    'EfficientNetLite0',
+    'FeatureBackbone',
+    'FeatureDataPreprocessor',
     'VOTE_RULES',
     'VideoAttentionHeadMixin',
     'VideoAttentionLoss',

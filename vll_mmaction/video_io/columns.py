@@ -234,8 +234,9 @@ def map_columns(folder: str, kinds: dict[str, type]) -> dict[str, Any]:
 
 def _map(folder: str, name: str) -> np.ndarray:
     path = os.path.join(folder, f'{name}.npy')
-    array = np.load(
-        path, mmap_mode='r' if os.path.getsize(path) > 256 else None
-    )
+    try:
+        array = np.load(path, mmap_mode='r')
+    except ValueError:  # what is empty cannot be mapped
+        array = np.load(path)
     # Plain: slices of a memmap are slow to make.
     return array.view(np.ndarray)

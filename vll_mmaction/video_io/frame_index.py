@@ -257,19 +257,13 @@ class FrameIndex:
         """Which of some rows have the stamp of their file; (n,) bool."""
         prefix = os.fsencode(self._prefix)
         chosen = names if len(rows) == len(names) else names.take(rows)
-        stamps = np.fromiter(
-            (
-                number
-                for name in chosen.encoded()
-                for number in file_stamp(os.path.join(prefix, name))
-            ),
-            np.int64,
-            2 * len(rows),
-        ).reshape(-1, 2)
+        sizes, times = np.empty((2, len(rows)), np.int64)
+        for number, name in enumerate(chosen.encoded()):
+            path = os.path.join(prefix, name)
+            sizes[number], times[number] = file_stamp(path)
         same = np.zeros(len(names), bool)
-        same[rows] = (found.numbers('size')[rows] == stamps[:, 0]) & (
-            found.numbers('mtime')[rows] == stamps[:, 1]
-        )
+        same[rows] = found.numbers('size')[rows] == sizes
+        same[rows] &= found.numbers('mtime')[rows] == times
         return same
 
     def save_report(self) -> None:
@@ -326,11 +320,16 @@ def default_index_path(video_root: str, ann_file: str) -> str:
     folder = osp.dirname(osp.abspath(path))
     if os.access(path if osp.exists(path) else folder, os.W_OK):
         return path
-    cache = os.environ.get('XDG_CACHE_HOME') or osp.expanduser('~/.cache')
     # The name that an index of an earlier version has there.
     whole = osp.abspath(path) + '.jsonl'
     name = hashlib.sha256(whole.encode()).hexdigest()[:16]
-    return osp.join(cache, 'vll_mmaction', f'{name}.{INDEX_NAME}')
+    return osp.join(cache_folder(), f'{name}.{INDEX_NAME}')
+
+
+def cache_folder() -> str:
+    """The user's folder for what can be made anew."""
+    cache = os.environ.get('XDG_CACHE_HOME') or osp.expanduser('~/.cache')
+    return osp.join(cache, 'vll_mmaction')
 
 
 def load_or_build(

@@ -29,7 +29,7 @@ KINDS = dict(
     keys=Ragged,
 )
 NUMBERS = ('size', 'mtime', 'when', 'by', 'frames', 'width', 'height')
-# Rows that are made to columns at once.
+# Rows at once, since each takes many times its size while it is looked at.
 CHUNK = 50_000
 
 
@@ -164,6 +164,18 @@ class IndexColumns:
         Returns:
             np.ndarray: (len(names),) int64, -1 where there is none.
         """
+        found = np.full(len(names), -1, dtype=np.int64)
+        if len(self):
+            for first in range(0, len(names), CHUNK):
+                part = slice(first, first + CHUNK)
+                found[part] = self._find(
+                    TextColumn(
+                        names.values, names.starts[part], names.ends[part]
+                    )
+                )
+        return found
+
+    def _find(self, names: TextColumn) -> np.ndarray:
         hashes = names.hashes()
         order = np.argsort(hashes)
         place = np.empty(len(order), dtype=np.int64)
@@ -236,6 +248,26 @@ class FoundRows:
             there = np.flatnonzero(rows >= 0)
             found[there] = columns.columns[name][rows[there]]
         return found
+
+    def ragged(self, name: str) -> Ragged:
+        """A column of several values a row, such as ``'keys'``.
+
+        Args:
+            name (str): Its name.
+
+        Returns:
+            Ragged: Of the column's class; empty rows where there is none.
+        """
+        values: list[np.ndarray] = []
+        starts, ends = np.zeros((2, len(self.known)), np.int64)
+        shift = 0
+        for columns, rows in self._parts:
+            there = np.flatnonzero(rows >= 0)
+            part = columns.columns[name].take(rows[there])
+            starts[there], ends[there] = part.starts + shift, part.ends + shift
+            shift += len(part.values)
+            values.append(part.values)
+        return KINDS[name](np.concatenate(values), starts, ends)
 
     def lengths(self, name: str) -> np.ndarray:
         """Lengths of a ragged column; (n,) int64, 0 where there is no row."""

@@ -37,8 +37,8 @@ class ReadWatch:
 
     def __init__(self, num_videos: int, name: Callable[[int], str]) -> None:
         self._name = name
-        self.unreadable = _shared(num_videos)
-        """torch.Tensor: (num_videos,) int64, 1 for videos that failed in any
+        self.unreadable = _shared(num_videos, dtype=torch.uint8)
+        """torch.Tensor: (num_videos,) uint8, 1 for videos that failed in any
         worker of this process."""
         # Process, and number of its video from 1, or 0 between videos.
         self._reading = _shared(MAX_WORKERS, 2)
@@ -84,9 +84,9 @@ class ReadWatch:
         return [self._name(number - 1) for number in numbers if number]
 
 
-def _shared(*shape: int) -> torch.Tensor:
-    """Zeros, int64, that workers share with the process that starts them."""
-    return torch.zeros(shape, dtype=torch.int64).share_memory_()
+def _shared(*shape: int, dtype: torch.dtype = torch.int64) -> torch.Tensor:
+    """Zeros that workers share with the process that starts them."""
+    return torch.zeros(shape, dtype=dtype).share_memory_()
 
 
 def _give_up(name: str, seconds: float) -> None:

@@ -19,6 +19,8 @@ FORMATS = (
     'mpegts mpegvideo mpjpeg mtv mv mxf nsv nut nuv obu ogg pva rm roq smk '
     'smjpeg swf ty vc1 vc1test vvc wtv wc3movie webp xmv yuv4mpegpipe'
 ).split()
+# Transport and program streams, which may begin anywhere.
+BROADCASTS = ('mpegts', 'mpeg')
 _OPTIONS = dict(protocol_whitelist='file', format_whitelist=','.join(FORMATS))
 
 
@@ -105,9 +107,19 @@ class VideoFile:
         Raises:
             ValueError: The decoder reports an error.
         """
-        number = 0
+        number, begins_late = 0, None
         for packet in packets:
-            for frame in self._decoded(packet, number):
+            if begins_late is None:
+                # As a recorded broadcast does, between two key frames.
+                is_broadcast = self.container.format.name in BROADCASTS
+                begins_late = is_broadcast and not packet.is_keyframe
+            try:
+                frames = self._decoded(packet, number)
+            except ValueError:
+                if not begins_late or number:
+                    raise
+                continue  # it lacks what came before
+            for frame in frames:
                 yield frame
                 number += 1
         yield from self._decoded(None, number)

@@ -14,7 +14,7 @@ from av.video.frame import PictureType
 from .frame_convert import TURNS, FrameConverter, orientation, upright_size
 from .frame_source import SEEK_COST
 from .video_facts import KeyPacket, VideoFacts
-from .video_file import VideoFile
+from .video_file import BROADCASTS, VideoFile
 
 # Codecs and containers that decord 0.6.0, whose FFmpeg is of 2018, fails at.
 _DECORD_LACKS = ('av1', 'vvc', 'evc', 'apv', 'png', 'apng', 'gif', 'ivf')
@@ -61,11 +61,21 @@ def _no_file(path: str) -> str:
         with open(path, 'rb'):
             pass
     except FileNotFoundError:
-        return 'there is no such file'
+        return 'there is no such file' + hint_of_ending(path)
     except (OSError, ValueError) as error:
         cause = getattr(error, 'strerror', None) or str(error)
         return f'it cannot be read: {cause}'
     return '' if status.st_size else 'the file is empty'
+
+
+def hint_of_ending(path: str) -> str:
+    """What to do about a path without an ending; '' if it is not that."""
+    if os.path.splitext(path)[1] or not os.path.exists(f'{path}.mp4'):
+        return ''
+    return (
+        f', but {path}.mp4: write the ending in the list. (Of MMAction2, '
+        'DecordInit appends it.)'
+    )
 
 
 def _by_frames(video: VideoFile) -> VideoFacts:
@@ -169,7 +179,7 @@ def _of_decord(
     name, steps = frame.format.name, orientation(frame)
     if codec in _DECORD_LACKS or kind in _DECORD_LACKS:
         return f'decord cannot read {codec} in {kind}'
-    if kind in ('mpegts', 'mpeg'):
+    if kind in BROADCASTS:
         return 'decord may leave out frames of a transport or program stream'
     if not container.duration or container.duration < 0:
         return 'decord opens no file that does not state its duration'

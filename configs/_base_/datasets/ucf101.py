@@ -75,7 +75,9 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='VideoDataset',
+        type='WholeVideoDataset',
+        # Longer videos than UCF101's are read while the network scores them.
+        stream_above=128,
         ann_file='ucf101_val_split_1_videos.txt',
         data_root=data_root,
         data_prefix=data_prefix,

@@ -1,6 +1,6 @@
 # The paper's network (Sec. 3.2, Fig. 3) with its class layer.
 model = dict(
-    type='Recognizer3D',
+    type='VideoLevelRecognizer3D',
     backbone=dict(type='C3DLite', dropout_ratio=0.05),
     cls_head=dict(
         type='VideoLevelI3DHead',

@@ -238,6 +238,43 @@ def test_a_head_of_a_users_own():
     assert np.isfinite(out['loss_video'].item())
 
 
+def test_it_learns_which_clip_counts():
+    """One clip of five shows the class, the others something of another's."""
+    shown = torch.randn(4, 8)
+    mark = torch.randn(8)
+
+    def videos(count):
+        labels = torch.arange(count) % 4
+        others = torch.randint(4, (count, 5))
+        rows = shown[others] + 0.1 * torch.randn(count, 5, 8)
+        place = torch.randint(5, (count,))
+        one = torch.arange(count)
+        rows[one, place] = shown[labels] + mark
+        feats = rows.view(-1, 8, 1, 1, 1)
+        return feats, labels.tolist(), place
+
+    head = build('VideoAttentionI3DHead', average_clips='attention').eval()
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.02)
+    # Five views a sample.
+    data_samples = samples([video % 4 for video in range(16)], range(16))
+    for _ in range(200):
+        out = head.loss(videos(16)[0], data_samples)
+        optimizer.zero_grad()
+        (out['loss_ce'] + out['loss_video']).backward()
+        optimizer.step()
+    feats, labels, place = videos(100)
+    right = {}
+    for rule in ('prob', 'attention'):
+        head.average_clips = rule
+        with torch.no_grad():
+            found = head.predict(feats, samples(labels))
+        answers = [int(x.pred_score.argmax()) for x in found]
+        right[rule] = np.mean(np.equal(answers, labels))
+    chosen = torch.stack([x.clip_weights.argmax() for x in found])
+    assert (chosen == place).float().mean() > 0.95
+    assert right['attention'] > 0.95 > right['prob']
+
+
 # --- mistakes ----------------------------------------------------------------
 
 

@@ -169,7 +169,7 @@ class ClipSampling:
 class SampleVideoClips(BaseTransform):
     """Cut a video into consecutive clips.
 
-    Used as it is in stock ``VideoDataset`` for testing: a sample then holds
+    Used as it is in ``WholeVideoDataset`` for testing: a sample then holds
     all clips of a video. In ``VideoClipDataset`` it also defines the clips
     that are the dataset's items.
 

@@ -35,6 +35,7 @@ from ...video_io.clip_geometry import ClipGeometry, build_geometry
 from ...video_io.frame_cache import FrameCache
 from ...video_io.frame_source import read_frames
 from ...video_io.prober import FrameCounter
+from ...video_io.video_probe import hint_of_ending
 
 _count_frames = FrameCounter()
 
@@ -69,8 +70,7 @@ class VideoReaderInit(BaseTransform):
         path = results['filename']
         if not osp.isfile(path):
             raise FileNotFoundError(
-                f'There is no video file {path}. (In the list of a stock '
-                'VideoDataset a path without an ending gets `.mp4`. Only '
+                f'There is no video file {path}{hint_of_ending(path)}. (Only '
                 'local files can be read; DecordInit knows other storage.)'
             )
         if 'total_frames' not in results:

@@ -9,6 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 
+from vll_mmaction.engine.loops import ClipFeatureLoop
+
 # How many parameters of a kind are named.
 _NAMED = 3
 # Buffers that nothing is computed from, which older checkpoints lack.
@@ -27,7 +29,8 @@ class CheckpointFitHook(Hook):
       where the backbone, the neck or the head gets nothing.
 
     Parameters and buffers fit by name and shape. Those of a part that has
-    none in the model do not count: a ``FeatureHead`` needs no class layer.
+    none in the model do not count: a ``FeatureHead`` needs no class layer,
+    nor does :class:`ClipFeatureLoop`.
 
     Args:
         strict (bool): Whether testing refuses. False lets it go on with what
@@ -59,6 +62,11 @@ class CheckpointFitHook(Hook):
         # As MMEngine, which strips it.
         found = {re.sub(r'^module\.', '', k): v for k, v in found.items()}
         wanted = _shapes(model.state_dict())
+        if isinstance(runner._test_loop, ClipFeatureLoop):
+            # Which writes what the class layer is given.
+            for name in runner._test_loop.unused_parameters():
+                found.pop(name, None)
+                wanted.pop(name)
         fitting = {name for name in found if found[name] == wanted.get(name)}
         parts = {_part(name) for name in wanted}
         surplus = {n for n in found if n not in wanted and _part(n) in parts}

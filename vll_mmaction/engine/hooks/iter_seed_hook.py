@@ -1,12 +1,14 @@
 """Seeds what the model draws, so that a resumed run draws the same."""
 
+import random
 from typing import Optional
 
 import numpy as np
+import torch
 from mmaction.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import Runner
 
 
 @HOOKS.register_module()
@@ -40,4 +42,9 @@ class IterSeedHook(Hook):
         # that have nothing in common.
         entropy = [runner.seed, runner.iter, get_rank()]
         seed = np.random.SeedSequence(entropy).generate_state(1)[0]
-        set_random_seed(int(seed))
+        random.seed(int(seed))
+        np.random.seed(seed)
+        # torch.manual_seed keeps a list of calls for GPUs that are not there.
+        torch.default_generator.manual_seed(int(seed))
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(int(seed))

@@ -22,6 +22,7 @@ from ..data_preprocessors.clip_data_preprocessor import (
     LateDataPreprocessor,
 )
 from ..losses.clip_grouping import send_to
+from .bounded_testing import BoundedTesting, check_views
 from .recomputation import recomputed, training_norms
 from .selective_backward import (
     check_share,
@@ -48,7 +49,7 @@ class _Chunk(NamedTuple):
     backward: bool = True
 
 
-class VideoLevelRecognizerMixin:
+class VideoLevelRecognizerMixin(BoundedTesting):
     """What a stock recognizer lacks for video-level learning.
 
     Put before a recognizer. With ``train_cfg=dict(max_training_views=N)``
@@ -68,7 +69,8 @@ class VideoLevelRecognizerMixin:
     (seed, iteration, video). With ``max_training_views`` too, only those
     clips are recomputed.
 
-    The arguments are the stock recognizer's.
+    Testing is that of :class:`BoundedTesting`. The arguments are the stock
+    recognizer's.
 
     Raises:
         TypeError: ``max_training_views`` is no int or ``backward_share`` no
@@ -318,20 +320,3 @@ def _late(data_preprocessor: Optional[dict]) -> dict:
             f"'ClipDataPreprocessor' only, but got {config['type']!r}"
         )
     return dict(config, type=LateDataPreprocessor)
-
-
-def check_views(name: str, value: int) -> None:
-    """See that a number of clips is one, at least 1.
-
-    Args:
-        name (str): The option, for messages.
-        value (int): Its value.
-
-    Raises:
-        TypeError: It is no int.
-        ValueError: It is below 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f'{name} must be an int, but got {value!r}')
-    if value < 1:
-        raise ValueError(f'{name} must be at least 1, but got {value}')

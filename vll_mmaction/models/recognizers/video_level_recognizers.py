@@ -1,15 +1,14 @@
 """Stock recognizers for video-level learning."""
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Optional
 
-import torch
 from mmaction.models import Recognizer2D, Recognizer3D
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-from .recognizer_mixin import VideoLevelRecognizerMixin, check_views
+from .recognizer_mixin import VideoLevelRecognizerMixin
 
 
 @MODELS.register_module()
@@ -28,8 +27,6 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
     (TSN), ``test_cfg=dict(num_segs=...)`` says so for testing, and in
     training a sample is one clip, as ``VideoClipDataset`` gives it.
 
-    ``test_cfg=dict(max_testing_views=N)`` counts clips, not frames.
-
     The arguments are the stock recognizer's.
 
     Raises:
@@ -45,20 +42,14 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
         test_cfg: Optional[dict] = None,
         data_preprocessor: Optional[dict] = None,
     ) -> None:
-        test_cfg = dict(test_cfg or {})
-        # Stock would read it too, and fail.
-        size = test_cfg.pop('max_testing_views', None)
-        if size is not None:
-            check_views('max_testing_views', size)
         super().__init__(
             backbone=backbone,
             cls_head=cls_head,
             neck=neck,
             train_cfg=train_cfg,
-            test_cfg=test_cfg,
+            test_cfg=test_cfg or {},
             data_preprocessor=data_preprocessor,
         )
-        self.max_testing_views = size
         # Now rather than after the first epoch.
         if self._segments(test_mode=True) is None:
             raise ValueError(
@@ -73,6 +64,9 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
         for part in (self.backbone, getattr(self, 'cls_head', None)):
             segments = segments or getattr(part, 'num_segments', None)
         return segments
+
+    def _test_scores(self, views: Tensor) -> Tensor:
+        return self.extract_feat(views, stage='head', test_mode=True)[0]
 
     def _num_frames(self, total: int, test_mode: bool = False) -> int:
         frames = self._segments(test_mode) or total
@@ -114,26 +108,3 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
         return super().extract_feat(
             inputs, stage, data_samples=data_samples, test_mode=test_mode
         )
-
-    def predict(
-        self,
-        inputs: Tensor,
-        data_samples: Sequence[ActionDataSample],
-        **kwargs: Any,
-    ) -> Sequence[ActionDataSample]:
-        """Predictions from all views, ``max_testing_views`` at a time.
-
-        Args:
-            inputs (Tensor): See :meth:`extract_feat`.
-            data_samples (Sequence[ActionDataSample]): One a sample.
-
-        Returns:
-            Sequence[ActionDataSample]: See the head's ``predict_by_feat``.
-        """
-        frames = self._num_frames(inputs.shape[1], test_mode=True)
-        views = inputs.reshape(-1, frames, *inputs.shape[2:])
-        scores = [
-            self.extract_feat(part, stage='head', test_mode=True)[0]
-            for part in views.split(self.max_testing_views or len(views))
-        ]
-        return self.cls_head.predict_by_feat(torch.cat(scores), data_samples)

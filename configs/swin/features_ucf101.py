@@ -1,0 +1,23 @@
+# Writes the features of all videos of UCF101 by Video Swin-T, trained on
+# Kinetics-400, for configs/ucf101_features: docs/features.md.
+_base_ = 'vll_swin_ucf101.py'
+
+test_dataloader = dict(
+    batch_size=32,  # clips
+    dataset=dict(
+        _delete_=True,
+        type='VideoClipDataset',
+        ann_file='ucf101_videos.txt',
+        data_root='data/ucf101',
+        data_prefix=dict(video='videos'),
+        num_classes=101,
+        pipeline=_base_.test_pipeline,
+        test_mode=True,
+    ),
+)
+test_cfg = dict(
+    _delete_=True,
+    type='ClipFeatureLoop',
+    out_dir='data/ucf101/features/swin',
+)
+test_evaluator = []

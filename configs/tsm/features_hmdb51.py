@@ -1,0 +1,23 @@
+# Writes the features of all videos of HMDB51 by TSM-50, trained on
+# Kinetics-400, for configs/hmdb51_features: docs/features.md.
+_base_ = 'vll_tsm_hmdb51.py'
+
+test_dataloader = dict(
+    batch_size=32,  # clips
+    dataset=dict(
+        _delete_=True,
+        type='VideoClipDataset',
+        ann_file='hmdb51_videos.txt',
+        data_root='data/hmdb51',
+        data_prefix=dict(video='videos'),
+        num_classes=51,
+        pipeline=_base_.test_pipeline,
+        test_mode=True,
+    ),
+)
+test_cfg = dict(
+    _delete_=True,
+    type='ClipFeatureLoop',
+    out_dir='data/hmdb51/features/tsm',
+)
+test_evaluator = []

@@ -1,0 +1,257 @@
+"""Whether data fit the model: what :class:`ConfigCheckHook` asks of them.
+
+As in ``config_checks.py``, whose other half this is, a ValueError names the
+keys of the config, their values, and what to write instead.
+"""
+
+import os.path as osp
+from collections.abc import Iterable, Iterator
+from typing import Any, Callable
+
+from mmaction.datasets import RawframeDataset, VideoDataset
+from mmaction.datasets import transforms as stock
+from mmaction.models import ActionDataPreprocessor, Recognizer2D, Recognizer3D
+from mmaction.models.heads import BaseHead
+from torch import Tensor, nn
+
+from vll_mmaction.datasets import ClipDatasetMixin, ReadVideoClips
+from vll_mmaction.datasets.clip_stream import ClipStream
+from vll_mmaction.datasets.samplers.clip_batch import kept_generators
+from vll_mmaction.models import C3DLite, VideoLevelHeadMixin
+
+from .run_parts import (
+    clip_datasets,
+    dataset_parts,
+    head_of,
+    knows_videos,
+    labels_of,
+    video_infos,
+)
+
+# Transforms after which frames have one size, and those that give frames of
+# several sizes.
+ONE_SIZE = (
+    stock.RandomCrop,
+    stock.CenterCrop,
+    stock.ThreeCrop,
+    stock.TenCrop,
+)
+SIZES = (
+    stock.Resize,
+    stock.RandomRescale,
+    stock.RandomResizedCrop,
+    stock.MultiScaleCrop,
+)
+# They may crop, too.
+WRAPPERS = 'mmaction.datasets.transforms.wrappers'
+
+
+def check_clips(dataset: Any) -> None:
+    """See that clips fit into the videos and end in one size.
+
+    Args:
+        dataset (Dataset): Of the training.
+    """
+    for part in clip_datasets(dataset):
+        _check_clip_len(part)
+        _check_size(part)
+
+
+def _check_clip_len(part: ClipDatasetMixin) -> None:
+    # Several clips of a video are not longer than it.
+    if part.clip_counts.max() > 1:
+        return
+    rule = part.clip_sampling
+    longest = int(part.frame_counts.max())
+    if longest < rule.span:
+        raise ValueError(
+            f'SampleVideoClips: clip_len={rule.clip_len} with '
+            f'frame_interval={rule.frame_interval} spans {rule.span} frames, '
+            f'but the longest video of {part.ann_file} has {longest}: each '
+            'clip would be a whole video, filled up by its own frames. '
+            f'Choose them so that a clip spans at most {longest} frames.'
+        )
+
+
+def _check_size(part: ClipDatasetMixin) -> None:
+    names = []
+    for transform in _flat(part.pipeline.transforms):
+        kind = type(transform)
+        fixes = kind is stock.Resize and not transform.keep_ratio
+        if kind in ONE_SIZE or fixes:
+            return
+        known = kind.__module__.startswith(('mmaction.', 'vll_mmaction.'))
+        if not known or kind.__module__ == WRAPPERS:
+            return
+        if kind in SIZES:
+            names.append(kind.__name__)
+    raise ValueError(
+        f'train_dataloader.dataset.pipeline of {part.ann_file} gives frames '
+        f'of several sizes (by {", ".join(names) or "no resize, no crop"}), '
+        'but the clips of a batch must have one. End it in RandomCrop, '
+        'CenterCrop or Resize with keep_ratio=False.'
+    )
+
+
+def _flat(transforms: Iterable[Callable]) -> Iterator[Callable]:
+    """Transforms, also those that a reader does while it reads."""
+    for transform in transforms:
+        yield transform
+        if isinstance(transform, ReadVideoClips):
+            yield from transform.transforms
+
+
+def check_files(stage: str, dataset: Any) -> None:
+    """See that the videos of stock datasets are there.
+
+    Those of ours have been looked up when they were built.
+
+    Args:
+        stage (str): ``'train'``, ``'val'`` or ``'test'``, as it begins the
+            config's keys.
+        dataset (Dataset): Of that stage.
+    """
+    for part in dataset_parts(dataset):
+        ours = isinstance(part, ClipDatasetMixin)
+        if ours or not isinstance(part, (VideoDataset, RawframeDataset)):
+            continue
+        if any(
+            getattr(transform, 'io_backend', 'disk') != 'disk'
+            for transform in part.pipeline.transforms
+        ):
+            continue
+        names = [
+            info['filename' if 'filename' in info else 'frame_dir']
+            for info in video_infos(part)
+        ]
+        lost = [name for name in names if not osp.exists(name)]
+        if lost:
+            raise ValueError(
+                f'{len(lost)} of {len(names)} videos of {part.ann_file} are '
+                f'not there, such as {lost[0]}. Correct '
+                f'{stage}_dataloader.dataset.data_prefix, or the list.'
+            )
+
+
+def check_sample(stage: str, model: nn.Module, dataset: Any) -> None:
+    """Read a sample of the data; see that the model takes it.
+
+    Args:
+        stage (str): See :func:`check_files`.
+        model (nn.Module): The recognizer.
+        dataset (Dataset): Of that stage.
+    """
+    if not hasattr(dataset, '__getitem__'):
+        return
+    for part in dataset_parts(dataset):
+        _check_shaped(stage, model, part)
+    with kept_generators():
+        sample = dataset[0]
+    inputs = sample.get('inputs') if isinstance(sample, dict) else None
+    if isinstance(inputs, ClipStream):
+        inputs = next(inputs.chunks(1))
+    if not isinstance(inputs, Tensor):
+        return
+    head = head_of(model)
+    if stage == 'train' and isinstance(head, VideoLevelHeadMixin):
+        _check_video_ids(head, dataset, sample)
+    _check_format(stage, model, inputs)
+    backbone = getattr(model, 'backbone', None)
+    if isinstance(backbone, C3DLite):
+        clip, wanted = tuple(inputs.shape[-4:]), backbone.input_shape
+        if clip != wanted:
+            raise ValueError(
+                f'model.backbone.input_size={wanted[1:]} with in_channels='
+                f'{wanted[0]}, but the clips of {stage}_dataloader have '
+                f'{clip[0]} channels and size {clip[1:]} (frames, height, '
+                f'width). Write input_size={clip[1:]}, or change clip_len '
+                'and crop in the pipeline.'
+            )
+
+
+def _check_video_ids(head: BaseHead, dataset: Any, sample: dict) -> None:
+    if knows_videos(head) and sample['data_samples'].get('video_id') is None:
+        raise ValueError(
+            f"model.cls_head.loss_cls.type='{type(head.loss_cls).__name__}' "
+            'needs to know the video of each clip, but '
+            f"train_dataloader.dataset.type='{type(dataset).__name__}' gives "
+            "no video_id. Use type='VideoClipDataset' or "
+            "'RawframeClipDataset'."
+        )
+
+
+def _check_shaped(stage: str, model: nn.Module, part: Any) -> None:
+    """FormatShape was not forgotten, without which frames are (N, H, W, C)."""
+    transforms = getattr(getattr(part, 'pipeline', None), 'transforms', ())
+    kinds = [type(transform) for transform in transforms]
+    known = all(
+        kind.__module__.startswith(('mmaction.', 'mmcv.', 'vll_mmaction.'))
+        for kind in kinds
+    )
+    if (
+        known
+        and isinstance(model, (Recognizer2D, Recognizer3D))
+        and stock.PackActionInputs in kinds
+        and not any(kind.__name__.startswith('Format') for kind in kinds)
+    ):
+        shape = 'NCHW' if isinstance(model, Recognizer2D) else 'NCTHW'
+        raise ValueError(
+            f'{stage}_dataloader.dataset.pipeline has no FormatShape: write '
+            f"dict(type='FormatShape', input_format='{shape}') before "
+            'PackActionInputs.'
+        )
+
+
+def _check_format(stage: str, model: nn.Module, inputs: Tensor) -> None:
+    """Clips (V, C, T, H, W) for 3D networks, frames (V, C, H, W) for 2D."""
+    given = {4: 'NCHW', 5: 'NCTHW'}.get(inputs.dim())
+    wanted = None
+    if isinstance(model, (Recognizer2D, Recognizer3D)):
+        wanted = 'NCHW' if isinstance(model, Recognizer2D) else 'NCTHW'
+        if given and given != wanted:
+            raise ValueError(
+                f"FormatShape: input_format='{given}' in the pipeline of "
+                f"{stage}_dataloader, but model.type='{type(model).__name__}' "
+                f"takes '{wanted}': write input_format='{wanted}'."
+            )
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    if isinstance(preprocessor, ActionDataPreprocessor) and given:
+        shape = preprocessor.format_shape
+        if shape in ('NCHW', 'NCTHW') and shape != given:
+            raise ValueError(
+                f"model.data_preprocessor.format_shape='{shape}', but the "
+                f"clips of {stage}_dataloader come as '{given}', shape "
+                f"{tuple(inputs.shape)}: write format_shape='{given}'."
+            )
+
+
+def check_labels(model: nn.Module, dataset: Any) -> None:
+    """See that the head has a class for each label, and names are enough.
+
+    Args:
+        model (nn.Module): The recognizer.
+        dataset (Dataset): Of the training, the validation or the test.
+    """
+    head = head_of(model)
+    # FeatureHead has no classes.
+    if head is None or head.num_classes is None:
+        return
+    for part in dataset_parts(dataset):
+        labels = labels_of(part)
+        if labels is None or not len(labels):
+            continue
+        largest = int(labels.max())
+        if largest >= head.num_classes:
+            raise ValueError(
+                f'model.cls_head.num_classes={head.num_classes}, but '
+                f'{part.ann_file} has the label {largest}. Set num_classes '
+                f'to at least {largest + 1}, or use the annotation file of '
+                'that many classes.'
+            )
+        names = getattr(part, 'metainfo', {}).get('classes')
+        if names and largest >= len(names):
+            raise ValueError(
+                f"metainfo['classes'] names {len(names)} classes, but "
+                f'{part.ann_file} has the label {largest}. Name at least '
+                f'{largest + 1}, or leave the names out.'
+            )
