@@ -620,7 +620,7 @@ def oracle_frames(path, kind):
         np.ndarray: (n, H, W, 3) uint8, RGB.
     """
     graphs, found = {}, []
-    with av.open(path) as container:
+    with av.open(path, metadata_errors='replace') as container:
         stream = container.streams[kind.stream]
         # With several, what becomes of a damaged frame is chance.
         stream.codec_context.thread_count = 1

@@ -337,10 +337,8 @@ CASES = [
     ),
     Case(
         'share_of_the_clips_in_the_stock_recognizer',
-        {
-            'model.type': 'Recognizer3D',
-            'model.train_cfg': dict(backward_share=0.5),
-        },
+        {'model.type': 'Recognizer3D',
+         'model.train_cfg': dict(backward_share=0.5)},
         'model.type=... ignores train_cfg.backward_share=...',
         ["'Recognizer3D'", 'backward_share=0.5',
          "'VideoLevelRecognizer3D'"],

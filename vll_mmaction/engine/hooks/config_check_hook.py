@@ -54,6 +54,8 @@ class ConfigCheckHook(Hook):
         model, loader = _model(runner), runner.train_dataloader
         train, val = loader.dataset, None
         config_checks.check_samplers(loader)
+        # Before the model: pixels for it are another mistake than its sizes.
+        feature_checks.check_features(model, train)
         config_checks.check_loss(model, loader)
         config_checks.check_model(model)
         config_checks.check_collate(model, loader)
