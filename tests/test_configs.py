@@ -40,11 +40,13 @@ def differences(one, two):
 @pytest.mark.parametrize('name', FILES)
 def test_every_part_builds(name):
     config = load(name)
+    if config.model.backbone.type == 'EfficientNetLite0':
+        pytest.importorskip('efficientnet_lite_pytorch')
     model = MODELS.build(config.model)
     assert model.cls_head.num_classes == config.model.cls_head.num_classes
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         dataset = dict(config[loader].dataset, lazy_init=True)
-        for transform in dataset['pipeline']:
+        for transform in dataset.get('pipeline', ()):
             TRANSFORMS.build(transform)
         DATASETS.build(dataset)
     train = config.train_dataloader.dataset

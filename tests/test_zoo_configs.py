@@ -65,7 +65,7 @@ def test_trains_a_step_and_votes(path):
     built.init_weights()
     torch.nn.init.normal_(built.cls_head.fc_cls.weight, std=0.1)
     backbone_table.check_vote(built, model, clip)
-    backbone_table.check_step(built, model, clip)
+    backbone_table.check_step(built, model, clip, backbone_table.expected_loss)
     # The class layer learns ten times as fast, if it is new.
     wrapper = build_optim_wrapper(built, config.optim_wrapper)
     rates = {

@@ -44,7 +44,7 @@ def write_video(path, num_frames, size=(48, 64), fourcc='MJPG', seed=0):
 
 
 def read_video(path):
-    """All frames of a video, in order, by OpenCV.
+    """All frames of a video, in order and as they are stored, by OpenCV.
 
     Args:
         path (str | os.PathLike): The file.
@@ -53,6 +53,8 @@ def read_video(path):
         np.ndarray: (n, H, W, 3) uint8, RGB.
     """
     capture = cv2.VideoCapture(str(path))
+    # OpenCV 5 would turn them, OpenCV 4.11 does not.
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
     frames = []
     while True:
         good, frame = capture.read()

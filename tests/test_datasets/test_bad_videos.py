@@ -154,7 +154,7 @@ BAD = {
         'it cannot be opened as a video: ',
     ),
     'sound.mkv': (sound_only, 'it holds no video'),
-    'cut.avi': (cut, 'its mjpeg video cannot be decoded to the end'),
+    'cut.avi': (cut, 'its mpeg4 video cannot be decoded to the end'),
     'folder.avi': (lambda path: path.mkdir(), 'it is not a file'),
     'pipe.avi': (lambda path: os.mkfifo(path), 'it is not a file'),
     'two_sizes.avi': (

@@ -845,6 +845,9 @@ def test_mistake(case, config, other_data, tmp_path):
 
 def test_the_documentation_has_each_message_and_no_other():
     text = (ROOT / 'docs/config_mistakes.md').read_text()
+    # Mistakes with features are made where features are: in
+    # test_clip_feature_dataset.py and test_clip_feature_loop.py.
+    text = re.sub(r'^## Features\n.*?(?=^## )', '', text, flags=re.M | re.S)
     rows = re.findall(r'^\| `(.+?)` \| .+ \| .+ \|$', text, re.MULTILINE)
     assert len(rows) == len(set(rows))
     assert set(rows) == {case.message for case in CASES}

@@ -112,21 +112,22 @@ def test_the_index(folder, name, wanted):
 
 @every_good_kind
 def test_training_and_testing(name, wanted, clips_of):
-    assert_clips(clips_of(name, ours()), wanted(name))
+    frames = wanted(name)
+    assert_clips(clips_of(name, ours()), frames)
 
 
 @every_good_kind
 def test_clips_that_are_sought(name, wanted, clips_of):
-    assert_clips(
-        clips_of(name, ours(seek=True), one_by_one=True), wanted(name)
-    )
+    frames = wanted(name)
+    assert_clips(clips_of(name, ours(seek=True), one_by_one=True), frames)
 
 
 @every_good_kind
 def test_the_cache(folder, name, wanted, clips_of):
+    frames = wanted(name)
     cache = dict(folder=str(folder / 'cache'), max_gb=1)
     for _ in range(2):
-        assert_clips(clips_of(name, ours(cache=cache)), wanted(name))
+        assert_clips(clips_of(name, ours(cache=cache)), frames)
 
 
 @every_good_kind
