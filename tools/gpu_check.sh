@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Says in seven minutes what this project does on a GPU: one Markdown report,
-# one JSON file. Nothing has to be installed beforehand but PyTorch.
+# one JSON file. PyTorch, numpy, OpenCV, scipy and matplotlib have to be there.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

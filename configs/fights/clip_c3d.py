@@ -2,8 +2,8 @@
 # the quickstart's small network: real input to run on, too few videos to
 # conclude anything from.
 #
-# Videos and lists: https://github.com/seymanurakti/fight-detection-surv-dataset
-# See docs/evidence.md.
+# Videos: 80 of https://github.com/seymanurakti/fight-detection-surv-dataset,
+# which has 300 and no lists. docs/evidence.md says how to make lists.
 _base_ = '../quickstart/clip_c3d.py'
 
 num_classes = 2

@@ -60,6 +60,16 @@ RUN_ELSEWHERE = {
 NOT_RUN = {
     'pip install': 'gigabytes; tools/setup_env.sh, before the tests, is alike',
     'bash tools/run_tests.sh': 'it runs this test',
+    'git clone URL ': 'the address of the repository; done before the tests',
+    'cd vll_mmaction': 'the folder that it makes',
+    'python3.11 -m venv': 'tools/setup_env.sh, before the tests, is alike',
+    'source .venv/': 'the environment that it makes',
+    'python -m vll_mmaction train.py vll_slowonly.py': (
+        'what tools/dist_train.sh starts, which a test does'
+    ),
+    'python -m vll_mmaction test.py vll_slowonly.py': (
+        'what tools/dist_test.sh starts, which a test does'
+    ),
     'mim ': 'no requirement of the tests; tried by hand, see docs/install.md',
     'tensorboard ': 'serves until it is stopped',
     'python tools/experiments.py report mine.py': "the reader's own configs",
@@ -170,7 +180,7 @@ def check(words: list[str], page_configs: dict[str, Config]) -> None:
         _check_pip(args)
     elif program == 'mim':
         _check_mim(args, page_configs)
-    elif program != 'tensorboard':
+    elif program not in ('tensorboard', 'git', 'cd', 'python3.11', 'source'):
         raise BadCommand(f'nothing is known here about the program {program}')
 
 
@@ -213,7 +223,7 @@ def _check_pip(args: list[str]) -> None:
     for word in options:
         if word == '-c':
             next(options)
-        elif word == '-e':
+        elif word in ('-e', '--no-deps'):
             continue
         elif word.startswith('.'):
             for extra in re.findall(r'[\w-]+', word[1:]):
