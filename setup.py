@@ -82,7 +82,6 @@ setup(
     + [
         'av>=15.1',
         'Jinja2',
-        'av>=15',
         'matplotlib>=3.7',
         'packaging',
         'pillow',

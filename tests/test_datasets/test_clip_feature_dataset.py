@@ -61,6 +61,14 @@ def test_in_test_mode_items_are_videos(tmp_path):
     assert data.get_data_info(2)['total_frames'] == 13
 
 
+def test_a_list_without_labels(tmp_path):
+    features = write_store(tmp_path, FRAMES)
+    (tmp_path / 'ann.txt').write_text('2.avi\n1.avi\n')
+    data = dataset(tmp_path, test_mode=True, labelled=False)
+    assert data.labels.tolist() == [-1, -1]
+    assert np.array_equal(data[0]['inputs'].numpy(), features[3:6, 0])
+
+
 def test_whole_videos_and_subsets(tmp_path):
     features = write_store(tmp_path, FRAMES)
     data = dataset(tmp_path, indices=[3, 2])

@@ -156,8 +156,11 @@ def test_videos_that_decord_gets_wrong_are_named(folder, tmp_path):
         r'line 2: .*1.avi: decord counts 10 frames for 9: write '
         'VideoReaderInit and ReadVideoClips in the place of DecordInit'
     )
-    with pytest.raises(ValueError, match=wanted):
+    # Whatever report there is, it does not list this video.
+    (tmp_path / 'videos/frame_index.bad.txt').write_text('other.avi: empty\n')
+    with pytest.raises(ValueError, match=wanted) as caught:
         make(tmp_path, start)
+    assert 'The full list' not in str(caught.value)
     assert len(make(tmp_path, start, max_bad_videos=0.5).clip_counts) == 2
     assert len(make(tmp_path).clip_counts) == 3
 

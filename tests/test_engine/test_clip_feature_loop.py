@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from stock_tools import ToolFailed, run_tool
 from video_files import write_dataset
 
-from vll_mmaction.datasets import FeatureStore
+from vll_mmaction.datasets import ClipFeatureDataset, FeatureStore
 from vll_mmaction.engine.loops import ClipFeatureLoop
 from vll_mmaction.evaluation import load_clip_results
 from vll_mmaction.models import ClassLayerInput
@@ -94,14 +94,27 @@ def test_two_processes_write_the_same(data, features):
             assert np.array_equal(ours, theirs)
 
 
-def loop_of(data, out_dir, draws=1):
+def loop_of(data, out_dir, draws=1, ann_file='ann.txt'):
     folder, path, _ = data
     cfg = Config.fromfile(path)
     cfg.work_dir = str(folder / 'work')
     cfg.load_from = str(folder / 'c3d.pth')
     cfg.test_cfg.update(out_dir=str(out_dir), draws=draws)
+    cfg.test_dataloader.dataset.ann_file = str(ann_file)
     cfg.experiment_name = f'{out_dir.name}_{draws}_{np.random.rand()}'
     return Runner.from_cfg(cfg)
+
+
+def test_names_are_those_of_the_list(data, tmp_path):
+    names = ['./0.avi', f'{data[0]}/videos/1.avi']
+    path = tmp_path / 'list.txt'
+    path.write_text(''.join(f'{name} 1\n' for name in names))
+    loop_of(data, tmp_path / 'features', ann_file=path).test()
+    store = FeatureStore(tmp_path / 'features')
+    assert store.filenames.tolist() == names
+    assert np.load(tmp_path / 'features/labels.npy').tolist() == [1, 1]
+    assert store.total_frames.tolist() == LENGTHS[:2]
+    assert len(ClipFeatureDataset(str(path), store.path)) == 3
 
 
 def test_goes_on_after_a_stop(data, features, monkeypatch):

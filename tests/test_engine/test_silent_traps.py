@@ -47,7 +47,9 @@ def repeated(dataset):
     return DATASETS.build(dict(type='RepeatDataset', times=2, dataset=dataset))
 
 
-@pytest.mark.parametrize('kind', ['VideoClipDataset', 'VideoDataset'])
+@pytest.mark.parametrize(
+    'kind', ['VideoClipDataset', 'VideoDataset', 'WholeVideoDataset']
+)
 def test_a_video_in_both_lists(dataset, kind):
     train = dataset([(0, 0), (1, 1), (2, 0)], 'train.txt')
     val = dataset([(1, 1), (2, 1), (3, 0)], 'val.txt', kind)

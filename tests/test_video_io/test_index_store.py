@@ -1,5 +1,6 @@
 """Many processes write an index at once, and are killed at any byte."""
 
+import json
 import multiprocessing
 import os
 import time
@@ -9,6 +10,7 @@ import pytest
 
 from vll_mmaction.video_io import index_store
 from vll_mmaction.video_io.columns import TextColumn
+from vll_mmaction.video_io.frame_index import FrameIndex
 from vll_mmaction.video_io.index_rows import (
     DECODE,
     IndexColumns,
@@ -85,6 +87,22 @@ def test_the_latest_row_holds_whatever_file_it_is_in(tmp_path, always):
     IndexStore(str(tmp_path / 'index')).compact()
     write(tmp_path / 'index', [rows[0]])
     assert read(tmp_path / 'index', ['x']) == [rows[1]]
+
+
+def test_a_complete_text_index_becomes_one_that_opens(tmp_path, always):
+    header = {'format': 'vll_mmaction frame index', 'version': 1}
+    lines = [header, ['0.avi', 10, 11, 5, ''], ['1.avi', 10, 11, 6, '']]
+    path = tmp_path / 'frame_index'
+    path.with_suffix('.jsonl').write_text(
+        ''.join(f'{json.dumps(line)}\n' for line in lines)
+    )
+    # Nothing is counted, so that nobody asks for a writer.
+    names = TextColumn.of(['0.avi', '1.avi'])
+    for _ in range(2):
+        index = FrameIndex(str(path), str(tmp_path))
+        found = index.complete(names, check_files=False)
+        assert found.numbers('frames').tolist() == [5, 6]
+        assert sorted(os.listdir(path)) == ['base.0', 'frame_index.json']
 
 
 def test_names_of_one_hash_are_told_apart(tmp_path, monkeypatch, always):

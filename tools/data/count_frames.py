@@ -12,7 +12,6 @@ Training then finds a complete index. Run it again for what is left.
 import argparse
 
 from vll_mmaction.datasets.annotation_list import read_annotation_list
-from vll_mmaction.video_io.columns import TextColumn
 from vll_mmaction.video_io.frame_index import (
     FrameIndex,
     default_index_path,
@@ -50,7 +49,7 @@ def main() -> None:
     path = args.index or default_index_path(args.videos, args.lists[0])
     index = FrameIndex(path, args.videos)
     for file in args.lists:
-        names = TextColumn.of(read_annotation_list(file).names)
+        names = read_annotation_list(file).names
         counted = index.count_part(names, args.part, args.count)
         print(f'{file}: {counted} of {len(names)} videos counted')
 

@@ -176,12 +176,12 @@ def score_video(
     # An absolute path is never taken for a URL, as `a:b.avi` would be.
     path = osp.abspath(path)
     pipeline = _one_pass_pipeline(model.cfg)
-    ((_, _, entry),) = count_frames([path], num_workers=1)
-    if entry.reason:
-        raise ValueError(f'{path} cannot be used as a video: {entry.reason}')
+    ((_, _, facts),) = count_frames([path], num_workers=1)
+    if facts.reason:
+        raise ValueError(f'{path} cannot be used as a video: {facts.reason}')
     video = dict(
         filename=path,
-        total_frames=entry.frames,
+        total_frames=facts.frames,
         start_index=0,
         modality='RGB',
         label=-1,
@@ -210,7 +210,7 @@ def score_video(
         filenames=np.array([path]),
         frame_inds=frame_inds,
         frame_offsets=np.array([0, len(frame_inds)]),
-        total_frames=np.array([entry.frames]),
+        total_frames=np.array([facts.frames]),
         views_per_clip=np.array([len(scores[0])]),
         class_names=np.array(model.dataset_meta['classes'], dtype=np.str_),
         config_name=np.array(Path(model.cfg.filename or '').stem),

@@ -116,7 +116,9 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
                 f'{self.ann_file}, line {line}: {table.filename(video)}: '
                 + (facts.reason or facts.decord + INSTEAD)
             )
-        report = index.report if osp.exists(index.report) else ''
+        # The report lists videos without frames alone, none of Decord's.
+        listed = not frames[~good].any() and osp.exists(index.report)
+        report = index.report if listed else ''
         report_bad_videos(bad, len(table), self.max_bad_videos, report)
         more = dict(keys=found.ragged('keys')) if seek else {}
         return table.take(good, total_frames=frames, **more)

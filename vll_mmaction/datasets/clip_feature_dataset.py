@@ -102,6 +102,7 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
                 self.ann_file,
                 self.num_classes,
                 None if self.delimiter == ' ' else self.delimiter,
+                labelled=self.labelled,
             ),
             prefix='',
         )
@@ -166,12 +167,9 @@ class ClipFeatureDataset(ClipDatasetMixin, VideoDataset):
         """
         counts = self.store.sampling.count(self._column('total_frames'))
         firsts = self._column('first_row')
-        rows = np.concatenate(
-            [
-                np.arange(first, first + count)
-                for first, count in zip(firsts, counts)
-            ]
-        )
+        # Rows of a video follow each other, videos come in any order.
+        shifts = firsts - (np.cumsum(counts) - counts)
+        rows = np.repeat(shifts, counts) + np.arange(counts.sum())
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
             good = np.isfinite(self.store.features[part]).all(axis=(1, 2))

@@ -99,10 +99,15 @@ def video_infos(part: Any) -> Iterator[dict]:
         part (Dataset): One of :func:`dataset_parts`.
 
     Yields:
-        dict: ``filename`` or ``frame_dir``, ``label`` and so on. Nothing if
-        it is another kind of dataset.
+        dict: ``filename`` or ``frame_dir``, ``label`` and so on; -1 is no
+        label. Nothing if it is another kind of dataset.
     """
-    if isinstance(part, ClipDatasetMixin):
-        yield from map(part._video_info, range(len(part.clip_counts)))
-    elif isinstance(part, (BaseActionDataset, WholeVideoDataset)):
+    if isinstance(part, (ClipDatasetMixin, WholeVideoDataset)):
+        part.full_init()
+        clips = part._clips if isinstance(part, WholeVideoDataset) else part
+        # Not get_data_info, which copies each row deeply and adds its key
+        # packets: of a million videos that takes many seconds.
+        table = clips.data_list
+        yield from map(table.__getitem__, range(len(table)))
+    elif isinstance(part, BaseActionDataset):
         yield from map(part.get_data_info, range(len(part)))

@@ -154,12 +154,16 @@ class IndexStore:
 
     def writer(self) -> 'RowWriter':
         """What appends rows, in a file of its own."""
+        self._begin()
+        return RowWriter(self.folder)
+
+    def _begin(self) -> None:
+        """Make the folder, which says what it is before it holds anything."""
         os.makedirs(self.folder, exist_ok=True)
         about = osp.join(self.folder, ABOUT)
         if not osp.exists(about):
             header = json.dumps(dict(format=FORMAT, version=VERSION))
             write_whole(about, [header])
-        return RowWriter(self.folder)
 
     def __len__(self) -> int:
         """Number of rows; videos in the base that were counted again twice."""
@@ -182,6 +186,8 @@ class IndexStore:
         rows = self._row_files(files)
         if len(self.added) < MANY_ROWS and len(rows) < MANY_FILES:
             return
+        # Where a text index holds all rows, nobody has written one here.
+        self._begin()
         # Their ends may have been written since they were read.
         whole = [
             path

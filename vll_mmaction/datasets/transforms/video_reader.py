@@ -74,10 +74,10 @@ class VideoReaderInit(BaseTransform):
                 'local files can be read; DecordInit knows other storage.)'
             )
         if 'total_frames' not in results:
-            entry = _count_frames(path)
-            if not entry.frames:
-                raise ValueError(f'{path}: {entry.reason}')
-            results['total_frames'] = entry.frames
+            facts = _count_frames(path)
+            if not facts.frames:
+                raise ValueError(f'{path}: {facts.reason}')
+            results['total_frames'] = facts.frames
         return results
 
     def __repr__(self) -> str:

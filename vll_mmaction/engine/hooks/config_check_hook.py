@@ -65,6 +65,7 @@ class ConfigCheckHook(Hook):
             metrics = getattr(runner.val_evaluator, 'metrics', ())
             config_checks.check_evaluation('val', model, loader, metrics)
             config_checks.check_save_best(runner.hooks, metrics)
+            feature_checks.check_features(model, val)
             self._check_data('val', model, val)
         head = getattr(model, 'cls_head', None)
         num_classes = getattr(head, 'num_classes', None) or 0
@@ -88,12 +89,12 @@ class ConfigCheckHook(Hook):
             _leave_out_accuracy(runner, evaluator)
         metrics = getattr(evaluator, 'metrics', ())
         config_checks.check_evaluation('test', model, loader, metrics)
+        feature_checks.check_features(model, loader.dataset)
         self._check_data('test', model, loader.dataset)
 
     def _check_data(
         self, stage: str, model: nn.Module, dataset: Dataset
     ) -> None:
-        feature_checks.check_features(model, dataset)
         data_checks.check_labels(model, dataset)
         if feature_checks.gives_features(dataset):
             return  # neither files of videos nor pixels

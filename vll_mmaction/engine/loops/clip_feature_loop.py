@@ -1,7 +1,6 @@
 """Writes the features of all clips while stock ``test.py`` runs."""
 
 import hashlib
-import os.path as osp
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional, Union
@@ -172,22 +171,18 @@ class ClipFeatureLoop(TestLoop):
     ) -> tuple[dict, dict[str, np.ndarray]]:
         config = self.runner.cfg
         dataset = config.test_dataloader.dataset
-        infos, rules = [], []
-        for part in self._parts:
-            rules.append(clip_rule(part.clip_sampling))
-            root = next(iter(part.data_prefix.values()), '') or ''
-            firsts = np.cumsum(part.clip_counts) - part.clip_counts
-            for first in firsts.tolist():
-                info = part.get_data_info(first)
-                name = info.get('filename') or info['frame_dir']
-                name = osp.relpath(name, root) if root else name
-                infos.append((name, info['label'], info['total_frames']))
+        rules = [clip_rule(part.clip_sampling) for part in self._parts]
         if rules.count(rules[0]) < len(rules):
             raise ValueError(
                 'ClipFeatureLoop: the datasets of test_dataloader cut clips '
                 'by different rules.'
             )
-        names, labels, frames = zip(*infos)
+        # As in the lists: ClipFeatureDataset looks them up so.
+        names = [
+            name
+            for part in self._parts
+            for name in part.data_list.columns['names']
+        ]
         weights = weights_digest(model, layer)
         about = dict(
             source=digest([config.get('model'), weights]),
@@ -210,8 +205,10 @@ class ClipFeatureLoop(TestLoop):
         )
         return about, dict(
             filenames=np.array(names, dtype=np.str_),
-            labels=np.array(labels, dtype=np.int64),
-            total_frames=np.array(frames, dtype=np.int64),
+            labels=np.concatenate([part.labels for part in self._parts]),
+            total_frames=np.concatenate(
+                [part.frame_counts for part in self._parts]
+            ),
         )
 
     def _write(self, writer: FeatureStoreWriter, counts: np.ndarray) -> None:
