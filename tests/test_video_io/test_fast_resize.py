@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmaction.registry import TRANSFORMS
 
 from vll_mmaction.video_io import fast_resize
 from vll_mmaction.video_io.clip_array import InterleavedClips, PlanarClips
-from vll_mmaction.video_io.clip_geometry import ClipGeometry, build_geometry
+from vll_mmaction.video_io.clip_geometry import ClipGeometry
 from vll_mmaction.video_io.fast_resize import FastResize
 
 compiled = pytest.mark.skipif(
@@ -122,7 +123,7 @@ def test_arguments_that_do_not_fit_are_refused():
 
 def geometry(*transforms):
     return ClipGeometry(
-        build_geometry(transforms),
+        [TRANSFORMS.build(transform) for transform in transforms],
         dict(img_shape=SIZE[::-1], modality='RGB'),
     )
 

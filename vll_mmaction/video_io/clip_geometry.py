@@ -20,7 +20,6 @@ from mmaction.datasets.transforms import (
     RandomRescale,
     Resize,
 )
-from mmaction.registry import TRANSFORMS
 
 from .clip_array import InterleavedClips, PlanarClips
 from .fast_resize import FastResize
@@ -39,42 +38,11 @@ FAST_ENDS = (
 Step = tuple[str, tuple]
 
 
-def build_geometry(
-    transforms: Sequence[Union[dict, Callable]],
-) -> list[Callable]:
-    """Build stock transforms, checking that :class:`ClipGeometry` knows them.
-
-    Args:
-        transforms (Sequence[dict | Callable]): Transforms or their configs.
-
-    Returns:
-        list[Callable]: The transforms.
-
-    Raises:
-        ValueError: One is unknown here, or lazy.
-    """
-    built = []
-    for transform in transforms:
-        if isinstance(transform, dict):
-            transform = TRANSFORMS.build(transform)
-        if not isinstance(transform, KNOWN) or getattr(
-            transform, 'lazy', False
-        ):
-            raise ValueError(
-                f'{transform} cannot be done while reading. Those that can '
-                'are Resize, RandomRescale, RandomCrop, CenterCrop, '
-                'RandomResizedCrop, MultiScaleCrop and Flip, not lazy; put '
-                'others behind the reader in the pipeline.'
-            )
-        built.append(transform)
-    return built
-
-
 class ClipGeometry:
     """What is done to each frame of a clip. Making one draws.
 
     Args:
-        transforms (Sequence[Callable]): See :func:`build_geometry`.
+        transforms (Sequence[Callable]): Of the kinds in ``KNOWN``, not lazy.
         results (dict): Result dict without ``imgs``; ``img_shape`` is the
             (height, width) of the frames.
     """

@@ -31,7 +31,7 @@ from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
 from ...video_io.clip_array import InterleavedClips, PlanarClips
-from ...video_io.clip_geometry import ClipGeometry, build_geometry
+from ...video_io.clip_geometry import KNOWN, ClipGeometry
 from ...video_io.frame_cache import FrameCache
 from ...video_io.frame_source import read_frames
 from ...video_io.prober import FrameCounter
@@ -132,7 +132,7 @@ class ReadVideoClips(BaseTransform):
         cache: Optional[dict] = None,
         seek: bool = False,
     ) -> None:
-        self.transforms = build_geometry(transforms)
+        self.transforms = _build_geometry(transforms)
         self.seek = seek
         self.cache = None if cache is None else FrameCache(**cache)
 
@@ -238,6 +238,37 @@ class ReadVideoClips(BaseTransform):
         more = '' if self.cache is None else f', cache={self.cache}'
         more += ', seek=True' if self.seek else ''
         return f'{type(self).__name__}(transforms={self.transforms}{more})'
+
+
+def _build_geometry(
+    transforms: Sequence[Union[dict, Callable]],
+) -> list[Callable]:
+    """Build stock transforms, checking that :class:`ClipGeometry` knows them.
+
+    Args:
+        transforms (Sequence[dict | Callable]): Transforms or their configs.
+
+    Returns:
+        list[Callable]: The transforms.
+
+    Raises:
+        ValueError: One is unknown here, or lazy.
+    """
+    built = []
+    for transform in transforms:
+        if isinstance(transform, dict):
+            transform = TRANSFORMS.build(transform)
+        if not isinstance(transform, KNOWN) or getattr(
+            transform, 'lazy', False
+        ):
+            raise ValueError(
+                f'{transform} cannot be done while reading. Those that can '
+                'are Resize, RandomRescale, RandomCrop, CenterCrop, '
+                'RandomResizedCrop, MultiScaleCrop and Flip, not lazy; put '
+                'others behind the reader in the pipeline.'
+            )
+        built.append(transform)
+    return built
 
 
 def _places(frame_inds: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
