@@ -373,7 +373,7 @@ def test_names_in_the_index_are_those_of_single_paths(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     names = [
         *('a.avi', '/b/c.avi', 'd/../e.avi', '/f//g.avi', './h.avi', '..'),
-        *('/root/x.avi', 'back\\slash.avi', '/i/.j/../k', '/l/', ''),
+        *('/srv/x.avi', 'back\\slash.avi', '/i/.j/../k', '/l/', ''),
     ]
     for root in ('', '/root', 'relative'):
         index = FrameIndex(str(tmp_path / 'none'), root)
