@@ -1,12 +1,14 @@
 """Attention over clips in stock networks: chunks, testing, precision."""
 
 import copy
+import os
 
 import pytest
 import torch
 from mmaction.registry import MODELS
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
 from tiny_recognizers import batch, sample
 from torch import nn
 from torch.testing import assert_close
@@ -177,6 +179,11 @@ def test_accumulation_equals_one_step_less_often():
 
 def train_rank(rank, folder):
     """A step of one of two processes, a video each, of 3 clips and of 1."""
+    import vll_mmaction  # noqa: F401
+
+    # Spawned: a fork of a process that has run a backward pass may hang.
+    init_default_scope('mmaction')
+    torch.set_num_threads(1)
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
     )
@@ -184,7 +191,9 @@ def train_rank(rank, folder):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     model.train_step(half(rank), OptimWrapper(optimizer))
     torch.save(model.module.state_dict(), folder / f'{rank}.pth')
-    torch.distributed.destroy_process_group()
+    torch.distributed.barrier()
+    # Gloo's threads and the end of DDP may wait for each other for ever.
+    os._exit(0)
 
 
 def half(rank):
@@ -195,7 +204,7 @@ def half(rank):
 
 def test_two_processes_take_the_step_of_one(tmp_path):
     torch.multiprocessing.start_processes(
-        train_rank, (tmp_path,), nprocs=2, start_method='fork'
+        train_rank, (tmp_path,), nprocs=2, start_method='spawn'
     )
     alone = build('I3D', views=2)
     start = copy.deepcopy(alone.state_dict())
