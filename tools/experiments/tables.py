@@ -375,6 +375,15 @@ TABLES = (
         _generated('beyond', 'Beyond the paper', _beyond(), degree)
         for degree in ('some', 'most')
     ),
+    _generated(
+        'backward-share',
+        'Gradient through half of the clips',
+        (
+            Row(VLL, 'quickstart/vll_c3d_finetune.py', gpus=1),
+            Row('half', 'quickstart/vll_c3d_half_finetune.py', gpus=1),
+        ),
+        'some',
+    ),
     Table('fights', 'Table 1 on 80 real videos', _small('fights')),
     *_feature_tables('ut', 'UT-Interaction', 'ut_interaction', TEN),
     _choice(),
