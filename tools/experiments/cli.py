@@ -11,18 +11,19 @@ from pathlib import Path
 from .plans import ROOT, ExperimentError, Run, find_config, gpus_of
 from .report import collect, report
 from .runs import execute
-from .tables import BY_NAME, TABLES, Row, Table
+from .tables import BY_NAME, GROUPS, TABLES, Row, Table
 
 
 def _wanted(names: list) -> list:
     """Tables by name; configs by path become a table of their own."""
-    tables = [BY_NAME[name] for name in names if name in BY_NAME]
-    configs = [name for name in names if name not in BY_NAME]
+    named = {**{name: [x] for name, x in BY_NAME.items()}, **GROUPS}
+    tables = [x for name in names for x in named.get(name, ())]
+    configs = [name for name in names if name not in named]
     for name in configs:
         if not name.endswith('.py'):
             raise ExperimentError(
                 f'{name} is neither a config nor one of the tables '
-                f'{", ".join(BY_NAME)}'
+                f'{", ".join(named)}'
             )
         find_config(name)
     if configs:
@@ -135,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
             'tables',
             nargs=tables,
             metavar='TABLE|CONFIG',
-            help=f'of {", ".join(BY_NAME)}, or config files',
+            help=f'of {", ".join([*BY_NAME, *GROUPS])}, or config files',
         )
         command.add_argument(
             '--out',

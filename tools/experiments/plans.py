@@ -153,7 +153,8 @@ class Run:
                 if re.search(FOLD, name):
                     options[key] = re.sub(FOLD, rf'\1_{self.fold}', name)
             if self.data_root:
-                options[f'{loader}.dataset.data_root'] = self.data_root
+                roots = _strings(cfg[loader], 'data_root', path=loader)
+                options.update((key, self.data_root) for key, _ in roots)
         return options
 
     @cached_property
@@ -199,9 +200,15 @@ class Run:
         return self.folder / f'epoch_{epochs}.pth'
 
     @property
+    def writes_features(self) -> bool:
+        """Whether its test writes features, for runs that start from it."""
+        return self.cfg.test_cfg.type == 'ClipFeatureLoop'
+
+    @property
     def results(self) -> Path:
-        """The per-clip results of the test."""
-        return self.folder / 'clip_results.npz'
+        """The per-clip results of the test, or the features that it wrote."""
+        name = 'features' if self.writes_features else 'clip_results.npz'
+        return self.folder / name
 
     @property
     def trained(self) -> bool:
@@ -210,7 +217,12 @@ class Run:
 
     @property
     def _named_start(self) -> tuple:
-        """Key and path of the model that the config starts from."""
+        """Key and path of the model, or features, that it starts from."""
+        found = _strings(self.cfg.train_dataloader, 'features')
+        for key, path in found:  # from data_root
+            up, top, rest = path.partition('work_dirs/')
+            if top and not up.strip('./'):
+                return key, top + rest
         for name, key in STARTS.items():
             part = self.cfg.model.backbone if '.' in key else self.cfg
             if part.get(name):
@@ -223,10 +235,11 @@ class Run:
 
         Same seed and same fold: a model of another fold has seen the test
         videos. ``work_dirs/NAME/epoch_N.pth`` names the config NAME.py in
-        ``configs``, or beside this one. Another file is taken as it is, if it
-        was not trained on test videos.
+        ``configs``, or beside this one, ``work_dirs/NAME/features`` the
+        features that its test writes (a path from ``data_root``). Another
+        file is taken as it is, if it was not trained on test videos.
         """
-        _, path = self._named_start
+        key, path = self._named_start
         if not path:
             return None
         top, *names = Path(path).parent.parts or ('',)
@@ -245,10 +258,12 @@ class Run:
             self._check_other_start(path)
             return None
         start = replace(self, config=config, changes=())
-        if Path(path).name != start.checkpoint.name:
+        features = key.endswith('features')
+        made = start.results if features else start.checkpoint
+        if Path(path).name != made.name:
             raise ExperimentError(
                 f'{self.config} starts from {path}, but {config} '
-                f'ends with {start.checkpoint.name}'
+                f'ends with {made.name}'
             )
         return start
 
@@ -303,15 +318,16 @@ class Run:
         options['default_hooks.checkpoint.save_best'] = None
         options['train_cfg.val_begin'] = self.cfg.train_cfg.max_epochs + 1
         options.update(self._steps(max(1, processes)))
-        if self.start is not None:
+        if self.start is not None and self.on_features:
+            # Absolute, as the dataset puts its data_root before it.
+            path = os.path.abspath(self.start.results)
+            options.update({f'{x}.dataset.features': path for x in LOADERS})
+        elif self.start is not None:
             options[self._named_start[0]] = str(self.start.checkpoint)
-        kinds = [metric.type for metric in self.cfg.test_evaluator]
-        if 'ClipConsistencyMetric' not in kinds:
-            raise ExperimentError(
-                f'{self.config}: test_evaluator has no ClipConsistencyMetric'
-            )
-        number = kinds.index('ClipConsistencyMetric')
-        options[f'test_evaluator.{number}.out_file'] = str(self.results)
+        if self.writes_features:
+            options['test_cfg.out_dir'] = str(self.results)
+        else:
+            options.update(self._results_option())
         # MMEngine takes these characters out of options, or for a list.
         if re.search(r'[\s,()\[\]\'"]', str(self.out)):
             raise ExperimentError(
@@ -319,6 +335,16 @@ class Run:
                 'quotes or brackets as an option. Choose another by --out.'
             )
         return options
+
+    def _results_option(self) -> dict:
+        """Where the test writes its results."""
+        kinds = [metric.type for metric in self.cfg.test_evaluator]
+        if 'ClipConsistencyMetric' not in kinds:
+            raise ExperimentError(
+                f'{self.config}: test_evaluator has no ClipConsistencyMetric'
+            )
+        number = kinds.index('ClipConsistencyMetric')
+        return {f'test_evaluator.{number}.out_file': str(self.results)}
 
     def _steps(self, processes: int) -> dict:
         """Accumulated batches that keep the videos of a step as they are."""
@@ -342,17 +368,28 @@ class Run:
         return {'optim_wrapper.accumulative_counts': total // processes}
 
     def missing_data(self) -> list:
-        """Annotation files and features that are not there."""
+        """Annotation files, and features of no run, that are not there."""
+        names = ['ann_file']
+        if self.start is None:
+            names.append('features')
         paths = []
         for loader in LOADERS:
-            paths += _paths(self.cfg[loader], 'ann_file', 'features')
+            paths += _paths(self.cfg[loader], *names)
         return [x for x in dict.fromkeys(paths) if not os.path.exists(x)]
 
     @property
     def on_features(self) -> bool:
-        """Whether a training is so short that a process for it costs more."""
+        """Whether it trains on features, rather than on videos."""
         kind = self.cfg.train_dataloader.dataset.type
         return kind == 'ClipFeatureDataset'
+
+    @property
+    def in_process(self) -> bool:
+        """Whether a process of its own would cost more than it gives.
+
+        A training that reads without workers is short.
+        """
+        return self.cfg.train_dataloader.num_workers == 0
 
 
 def _paths(loader: Optional[dict], *names: str) -> list:

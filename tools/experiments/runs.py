@@ -306,6 +306,8 @@ def _train_and_test(run: Run, state: dict, processes: int) -> None:
 
 
 def _figures(run: Run) -> dict:
+    if run.writes_features:
+        return {}
     results = load_clip_results(str(run.results))
     return dict(
         accuracies=accuracies(results),
@@ -336,7 +338,7 @@ def is_done(run: Run, test: bool = True) -> bool:
         )
     if not test:
         return bool(state) and run.trained
-    return state.get('status') == 'done' and run.results.is_file()
+    return state.get('status') == 'done' and run.results.exists()
 
 
 def execute(run: Run, processes: int, failed: dict, test: bool = True) -> str:
@@ -363,7 +365,8 @@ def execute(run: Run, processes: int, failed: dict, test: bool = True) -> str:
             return 'was done before'
         run.options(processes)  # refuses before anything is begun
         if run.start is not None and not run.trained:
-            execute(run.start, processes, failed, test=False)
+            needed = run.on_features  # what its test writes
+            execute(run.start, processes, failed, test=needed)
         return _finish(run, processes, test)
     except ExperimentError as error:
         failed[run.folder] = str(error)
@@ -390,7 +393,7 @@ def _finish(run: Run, processes: int, test: bool) -> str:
                     'goes on exactly on as many only: use --gpus '
                     f'{state["gpus"]}'
                 )
-            if run.on_features and processes <= 1:
+            if run.in_process and processes <= 1:
                 _train_and_test(run, state, processes)
             else:
                 _train(run, state, processes, lock)
@@ -413,10 +416,12 @@ def _finish(run: Run, processes: int, test: bool) -> str:
 
 def _whole_results(run: Run) -> bool:
     """Whether results of the last checkpoint are there."""
-    if not run.results.is_file():
+    if not run.results.exists():
         return False
     if run.results.stat().st_mtime < run.checkpoint.stat().st_mtime:
         return False
+    if run.writes_features:
+        return True  # the folder gets its name when it is whole
     try:
         load_clip_results(str(run.results))
     except ValueError as error:

@@ -58,6 +58,8 @@ class Table:
             runs are then kept in a folder of the data's name.
         folds (tuple[int]): Splits or folds that are run unless others are
             asked for.
+        share (int, optional): Percent of its videos' clips that show the
+            class, the x axis of the curve.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Table:
     prepare: tuple = ()
     data_root: str = ''
     folds: tuple = (1,)
+    share: Optional[int] = None
 
     def run_of(self, row: Row, seed: int, fold: int, out: Path) -> Run:
         """A run of one of its rows, in the folder of all runs."""
@@ -103,6 +106,7 @@ VIDEO = 'video level, CE'
 ERR = 'video level, VLL (err)'
 EUC = 'video level, VLL (euc)'
 VLL = 'video level, VLL (ccl)'
+CONSENSUS = "mean score (TSN's consensus)"
 
 # What the videos of make_videos.py --ambiguity show.
 AMBIGUITIES = dict(
@@ -110,6 +114,8 @@ AMBIGUITIES = dict(
     some='some clips mislead',
     most='most clips do not show the class',
 )
+SHARES = {100: '0', 71: '0.3', 56: '0.45', 42: '0.6', 30: '0.73'}
+"""Percent of the clips that show the class, by --ambiguity."""
 
 
 def _small(folder: str) -> tuple:
@@ -137,19 +143,23 @@ def _beyond() -> tuple:
     )
 
 
+def _videos(ambiguity: str) -> dict:
+    """Where a table's generated videos are, and how they are made."""
+    data = f'data/generated/{ambiguity}'
+    options = '--ambiguity', ambiguity, '--videos', '208'
+    script = 'tools/quickstart/make_videos.py'
+    return dict(
+        prepare=(script, data, *options, '--test-videos', '416'),
+        data_root=data,
+    )
+
+
 def _generated(name: str, title: str, rows: tuple, degree: str) -> Table:
-    data = f'data/generated/{degree}'
     return Table(
         f'{name}-{degree}',
         f'{title} on generated videos: {AMBIGUITIES[degree]}',
         rows,
-        prepare=(
-            'tools/quickstart/make_videos.py',
-            data,
-            *('--ambiguity', degree),
-            *('--videos', '208', '--test-videos', '416'),
-        ),
-        data_root=data,
+        **_videos(degree),
     )
 
 
@@ -179,8 +189,8 @@ def _on_features(folder: str) -> tuple:
         (VLL, ()),
         ('mean probability', _prediction('prob', 1)),
         ('mean probability, CE', _prediction('prob', 0.5)),
-        ("mean score (TSN's consensus)", _prediction('score', 1)),
-        ("mean score (TSN's consensus), CE", _prediction('score', 0.5)),
+        (CONSENSUS, _prediction('score', 1)),
+        (f'{CONSENSUS}, CE', _prediction('score', 0.5)),
     ]
     return (
         Row(CLIP, f'{folder}/clip.py', gpus=1),
@@ -223,6 +233,23 @@ def _hidden(row: Row) -> Row:
         ('model.cls_head.in_channels', HIDDEN),
     )
     return replace(row, changes=wide + row.changes)
+
+
+def _shares() -> tuple:
+    """The gain on features, as the clips that show the class get fewer."""
+    rows = _on_features('quickstart/features')
+    names = CLIP, VLL, CONSENSUS, 'attention', 'attention, CE'
+    return tuple(
+        Table(
+            f'share-{shown}',
+            f'Features of generated videos: {shown}% of the clips show the '
+            'class',
+            tuple(row for row in rows if row.name in names),
+            share=shown,
+            **_videos(ambiguity),
+        )
+        for shown, ambiguity in SHARES.items()
+    )
 
 
 def _feature_tables(name: str, title: str, folder: str, folds: tuple) -> tuple:
@@ -273,6 +300,43 @@ def _choice() -> Table:
         'UT-Interaction: learning rate',
         (*linear, *hidden),
         folds=TEN[::2],
+    )
+
+
+def _scratch() -> tuple:
+    """A small network from scratch on UT-Interaction, and its choice."""
+    config = 'ut_interaction/c3d_{}.py'.format
+    attention = config('attention')
+    rows = (
+        Row(CLIP, config('clip'), gpus=1),
+        Row(VLL, config('vll'), gpus=1),
+        Row(f'{VLL}, half', config('vll_half'), gpus=1),
+        Row('attention', attention, gpus=1, changes=_change(beta=0)),
+        Row('attention, CE', attention, gpus=1),
+    )
+    choice = tuple(
+        Row(
+            f'learning rate {rate:g}, {epochs} epochs',
+            config('choice'),
+            gpus=1,
+            changes=(
+                ('optim_wrapper.optimizer.lr', rate),
+                ('param_scheduler.0.T_max', epochs),
+                ('train_cfg.max_epochs', epochs),
+            ),
+        )
+        for epochs in (10, 20)
+        for rate in (1e-3, 3e-3)
+    )
+    title = 'UT-Interaction, from scratch'
+    return (
+        Table('ut-scratch', title, rows, folds=TEN),
+        Table(
+            'ut-scratch-choice',
+            f'{title}: learning rate and epochs',
+            choice,
+            folds=TEN[::5],
+        ),
     )
 
 
@@ -384,9 +448,11 @@ TABLES = (
         ),
         'some',
     ),
+    *_shares(),
     Table('fights', 'Table 1 on 80 real videos', _small('fights')),
     *_feature_tables('ut', 'UT-Interaction', 'ut_interaction', TEN),
     _choice(),
+    *_scratch(),
     *_zoo_tables('ucf101_features', 'UCF101'),
     *_zoo_tables('hmdb51_features', 'HMDB51'),
     *_feature_tables(
@@ -394,3 +460,5 @@ TABLES = (
     ),
 )
 BY_NAME = {table.name: table for table in TABLES}
+GROUPS = {'share': [table for table in TABLES if table.share is not None]}
+"""Tables that are run together, and drawn as one curve."""

@@ -12,7 +12,8 @@ video-level learning is for.
 
 That is the default, ``--ambiguity some``. With ``none`` all segments show the
 class. With ``most`` about six of ten do not: nothing moves in most of these,
-and each of the others shows some other class.
+and each of the others shows some other class. A number in place of a word is
+``most`` with another share than 0.6.
 
 Left and right, and the two turns, change places in a mirror: train without
 horizontal flips.
@@ -67,7 +68,7 @@ AMBIGUITIES = dict(none=0.0, some=0.3, most=0.6)
 """Share of segments that show something else than the class, aimed at; less
 comes out, since short videos have room for none."""
 
-STILL_SHARE = dict(none=0.0, some=0.2, most=0.8)
+STILL_SHARE = dict(some=0.2, most=0.8)
 """Of the distractors; the others show another class."""
 
 CODECS = {'XVID': '.avi', 'mp4v': '.mp4', 'MJPG': '.avi'}
@@ -137,7 +138,8 @@ def plan_videos(split, num_videos, seed=0, suffix='.avi', ambiguity='some'):
         num_videos (int): Number of videos.
         seed (int): Seed of the set. Defaults to 0.
         suffix (str): File name suffix. Defaults to '.avi'.
-        ambiguity (str): One of ``AMBIGUITIES``. Defaults to 'some'.
+        ambiguity (str | float): One of ``AMBIGUITIES``, or the share of 'most'
+            in place of 0.6. Defaults to 'some'.
 
     Returns:
         list[VideoPlan]: The videos, in the order of the annotation list.
@@ -174,10 +176,11 @@ def _choose_motions(rng, label, segments, ambiguity):
     'most' more do, each on its own, but no other class as often as the
     video's.
     """
-    share, still = AMBIGUITIES[ambiguity], STILL_SHARE[ambiguity]
+    share = AMBIGUITIES.get(ambiguity, ambiguity)
+    still = STILL_SHARE['some' if ambiguity == 'some' else 'most']
     others = [c for c in range(len(CLASSES)) if c != label]
     shown = [label] * segments
-    if ambiguity == 'most':
+    if ambiguity not in ('none', 'some'):
         count = min(int(share * segments + rng.random()), segments - 1)
         for i in rng.permutation(segments)[:count]:
             shown[i] = STILL
@@ -354,7 +357,7 @@ def make_videos(
         num_test (int): Number of test videos. Defaults to 104.
         seed (int): Seed of the set. Defaults to 0.
         codec (str): One of ``CODECS``. Defaults to 'XVID'.
-        ambiguity (str): One of ``AMBIGUITIES``. Defaults to 'some'.
+        ambiguity (str | float): See :func:`plan_videos`. Defaults to 'some'.
 
     Returns:
         bool: Whether a set was made; False if one was kept.
@@ -520,6 +523,15 @@ _count = partial(_number, least=1)
 _seed = partial(_number, least=0)
 
 
+def _ambiguity(text):
+    if text in AMBIGUITIES:
+        return text
+    share = float(text)
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not from 0 to below 1')
+    return share
+
+
 def parse_args(args=None):
     """Parse the command line."""
     parser = argparse.ArgumentParser(
@@ -552,9 +564,11 @@ def parse_args(args=None):
     )
     parser.add_argument(
         '--ambiguity',
-        choices=AMBIGUITIES,
+        type=_ambiguity,
         default='some',
-        help='how many segments show something else than the class '
+        metavar='none|some|most|SHARE',
+        help='how many segments show something else than the class; a number '
+        'is their share, aimed at, of which most show nothing '
         '(default: %(default)s)',
     )
     return parser.parse_args(args)

@@ -1,0 +1,52 @@
+# Clip-level training from scratch, as clip_c3d.py but on every second frame
+# and with AdamW, which learns in a few epochs even if few clips show the
+# class, and then the features of all clips, for the configs in features/. See
+# docs/which_loss.md.
+_base_ = 'clip_c3d.py'
+
+cache = dict(folder='work_dirs/frames', max_gb=4)
+for pipeline in (_base_.train_pipeline, _base_.test_pipeline):
+    pipeline[1].update(clip_len=8, frame_interval=2)
+    pipeline[2].update(cache=cache)
+train_dataloader = dict(
+    num_workers=0, dataset=dict(pipeline=_base_.train_pipeline)
+)
+val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
+part = dict(
+    type='VideoClipDataset',
+    data_root='data/quickstart',
+    data_prefix=dict(video=''),
+    num_classes=8,
+    pipeline=_base_.test_pipeline,
+    test_mode=True,
+)
+test_dataloader = dict(
+    batch_size=32,  # clips
+    num_workers=0,
+    dataset=dict(
+        _delete_=True,
+        type='ConcatDataset',
+        datasets=[
+            dict(ann_file='train.txt', **part),
+            dict(ann_file='test.txt', **part),
+        ],
+    ),
+)
+test_cfg = dict(
+    _delete_=True,
+    type='ClipFeatureLoop',
+    out_dir='work_dirs/quickstart/clip_c3d_features/features',
+)
+test_evaluator = []
+model = dict(backbone=dict(input_size=(8, 40, 40)))
+
+optimizer = dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.01)
+optim_wrapper = dict(optimizer=optimizer)
+param_scheduler = [
+    dict(
+        type='CosineAnnealingLR',
+        T_max=6,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    )
+]
