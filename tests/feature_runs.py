@@ -53,9 +53,9 @@ train_dataloader.update(
 """
 
 
-def writing_config(path, data_root, out_dir):
+def writing_config(path, data_root, out_dir, extra=''):
     """A config by which test.py writes features of C3D-lite, 16 numbers."""
-    extra = WRITE.format(data_root=str(data_root), out_dir=str(out_dir))
+    extra += WRITE.format(data_root=str(data_root), out_dir=str(out_dir))
     return small_config(path, 'vll_c3d_ucf101.py', data_root, extra=extra)
 
 

@@ -6,12 +6,13 @@ import json
 import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from experiments import cli, report, results, runs, stats
+from experiments import cli, measured, report, results, runs, stats
 from experiments.plans import (
     CONFIGS,
     ExperimentError,
@@ -20,7 +21,7 @@ from experiments.plans import (
     gpus_of,
 )
 from experiments.tables import BY_NAME, TABLES, Row, Table
-from feature_runs import VIDEOS, training_config, write_store
+from feature_runs import VIDEOS, training_config, write_store, writing_config
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -37,13 +38,17 @@ VLL = CONFIGS / 'vll_c3d_ucf101_finetune.py'
 START = CONFIGS / 'clip_c3d_ucf101.py'
 ALPHA_04 = (('model.cls_head.loss_cls.alpha', 0.4),)
 # Their rows differ otherwise, or by changes to one config.
-OTHERS = ('readings', 'table2', 'table4', 'beyond-some', 'beyond-most')
+OTHERS = (
+    *('readings', 'table2', 'table4', 'beyond-some', 'beyond-most'),
+    'ut-scratch-choice',
+)
 FEATURES = [
     table.name
     for table in TABLES
     if any(
         'features' in row.config or 'ut_' in row.config for row in table.rows
     )
+    and 'scratch' not in table.name
 ]
 
 
@@ -80,9 +85,12 @@ def test_rows_of_a_table_differ_in_samplers_and_loss_only(name):
         '.train_dataloader.sampler',
         '.train_dataloader.batch_sampler',
         '.model.cls_head.loss_cls',
+        '.model.train_cfg.backward_share',
         '.auto_scale_lr.base_batch_size',
         '.ccl',
     )
+    if name == 'ut-scratch':
+        allowed += '.model.cls_head.type', '.model.cls_head.average_clips'
     for other in others:
         keys = first.keys() | other.keys()
         differ = {k for k in keys if first.get(k) != other.get(k)}
@@ -232,7 +240,7 @@ def test_rows_on_features_build(tmp_path):
             layer = class_layer(model.cls_head)
             assert layer.in_features == model.backbone.out_channels
             names = run.data_options()
-            if not name.startswith('fights'):
+            if not name.startswith(('fights', 'share')):
                 assert all('_3' in x for x in names.values() if '.txt' in x)
 
 
@@ -264,6 +272,21 @@ def test_folds_of_ones_own_lists(tmp_path):
     assert f'{tmp_path}/train_fold_12.txt' in run.missing_data()
     other = Run(then, 5, 11, tmp_path / 'out')
     assert other.fingerprint != run.fingerprint
+
+
+def test_features_of_a_start(tmp_path):
+    table = BY_NAME['share-30']
+    run = table.run_of(table.rows[1], 2, 1, tmp_path)
+    assert run.start.config == CONFIGS / 'quickstart/clip_c3d_features.py'
+    assert run.start.name == 'quickstart/clip_c3d_features/seed2'
+    folder = str(tmp_path / f'generated-0.73/{run.start.name}/features')
+    assert run.start.options(1)['test_cfg.out_dir'] == folder
+    for loader in ('train_dataloader', 'test_dataloader'):
+        assert run.options(1)[f'{loader}.dataset.features'] == folder
+    roots = [f'test_dataloader.dataset.datasets.{i}.data_root' for i in (0, 1)]
+    assert {run.start.options(1)[x] for x in roots} == {'data/generated/0.73'}
+    # They are made, not missed.
+    assert not any('features' in x for x in run.missing_data())
 
 
 def test_a_start_that_has_seen_test_videos(tmp_path):
@@ -341,7 +364,7 @@ def tools(monkeypatch):
 
 def collect(config, out):
     row = Row('x', config.name)
-    return report.collect(row, Table('x', 'X', (row,)), out)
+    return measured.collect(row, Table('x', 'X', (row,)), out)
 
 
 def state_of(run):
@@ -455,14 +478,14 @@ def test_tables_of_other_data_do_not_mix(tools, tmp_path, monkeypatch):
     for name, right in zip(names, (200 / 3, 100)):
         table = BY_NAME[name]
         for row in table.rows:
-            (run,) = report.collect(row, table, tmp_path).runs.values()
+            (run,) = measured.collect(row, table, tmp_path).runs.values()
             assert run.cfg.test_dataloader.dataset.data_root.endswith(
                 f'data/generated/{name.removeprefix("generated-")}'
             )
             assert run.start.cfg.train_dataloader.dataset.data_root == (
                 run.cfg.train_dataloader.dataset.data_root
             )
-            found = report.collect(row, table, tmp_path).values('vote')
+            found = measured.collect(row, table, tmp_path).values('vote')
             assert found == {(0, 1): pytest.approx(right, abs=1e-3)}
     assert len(tools.calls) == 2 * (1 + 2 * 5)
 
@@ -568,28 +591,28 @@ def test_folds_of_different_videos_are_one_test(tmp_path):
     table = Table('x', 'X', (Row('base', str(base)), Row('x', str(config))))
     rows = []
     for row, right in zip(table.rows, ('0100', '1101')):
-        measured = report.Measured(row)
+        found = measured.Measured(row)
         for seed in (0, 1):
             for fold, names in ((1, 'a'), (2, 'bcd')):
                 run = table.run_of(row, seed, fold, tmp_path)
                 run.folder.mkdir(parents=True)
                 bits = [int(right['abcd'.index(x)]) for x in names]
                 write_results(run.results, bits, list(names))
-                measured.runs[seed, fold] = run
-                measured.states[seed, fold] = dict(
+                found.runs[seed, fold] = run
+                found.states[seed, fold] = dict(
                     accuracies=results.accuracies(
                         load_clip_results(str(run.results))
                     )
                 )
-        rows.append(measured)
+        rows.append(found)
     assert rows[1].weights == {1: 1, 2: 3}
     assert rows[1].pooled
     assert rows[1].spread('vote') == '75.00 ± 0.00'
-    (differences,) = report.paired_differences(rows[1], rows[0])
+    (differences,) = measured.paired_differences(rows[1], rows[0])
     assert differences.tolist() == [[1, 0, 0, 1]] * 2
     # One that lacks a fold of a seed is not compared by that seed.
     del rows[1].runs[1, 2]
-    (differences,) = report.paired_differences(rows[1], rows[0])
+    (differences,) = measured.paired_differences(rows[1], rows[0])
     assert differences.tolist() == [[1, 0, 0, 1]]
 
 
@@ -689,6 +712,26 @@ def test_report(tools, tmp_path):
     assert text == (folder / 'some.md').read_text()
 
 
+def test_curve(tools, tmp_path):
+    """A table with a run and one without."""
+    tools.right = [1, 0, 0, 0]
+    rows = (Row('clips', CLIP.name), Row('videos', VLL.name))
+    tables = [Table(f'share-{x}', 'X', rows, share=x) for x in (100, 30)]
+    tables[1] = replace(tables[1], data_root='data/other')
+    for row, tools.right in zip(rows, ([1, 0, 0, 0], [1, 1, 1, 0])):
+        runs.execute(tables[0].run_of(row, 0, 1, tmp_path), 2, {})
+    folder = tmp_path / 'report'
+    folder.mkdir()
+    text = report.report_curve('share', tables, tmp_path, folder)
+    _, many, few = cells(text)
+    assert many[:2] == ['100%', '25.00']
+    assert many[2].startswith('+50.0 [')
+    assert few == ['30%', '', '']
+    assert (folder / 'share.png').stat().st_size > 5000
+    with open(folder / 'share.csv', newline='') as file:
+        assert list(csv.reader(file)) == cells(text)
+
+
 def test_report_without_any_run(tmp_path):
     text = report.report(BY_NAME['figure5'], tmp_path, tmp_path / 'report')
     assert all(row[2] == '' for row in cells(text)[1:])
@@ -755,6 +798,32 @@ def test_one_process_does_what_stock_tools_do(tmp_path, monkeypatch, capfd):
         os.readlink(x) for x in Path('/proc/self/fd').iterdir() if x.exists()
     ]
     assert sum(str(tmp_path / 'own') in x for x in logs) <= 1
+
+
+def test_features_of_a_start_are_written(tmp_path, monkeypatch, capfd):
+    write_dataset(tmp_path / 'data', [9, 4, 13, 8])
+    monkeypatch.chdir(tmp_path)
+    extra = "train_dataloader['num_workers'] = 0\n"
+    writing_config(tmp_path / 'network.py', 'data', 'not/here', extra)
+    config = training_config(
+        tmp_path / 'head.py', 'data', '../work_dirs/network/features'
+    )
+    words = ['run', config, '--seeds', '0', '1', '--gpus', '0']
+    cli.main([*words, '--out', 'out'])
+    assert capfd.readouterr().out.count(': trained') == 2
+    found = []
+    for seed in (0, 1):
+        start = Path(f'out/other/network/seed{seed}')
+        state = json.loads((start / 'run.json').read_text())
+        assert state['status'] == 'done'
+        found.append(np.load(start / 'features/features.npy'))
+        results = load_clip_results(
+            f'out/other/head/seed{seed}/clip_results.npz'
+        )
+        assert len(results.clip_scores) == len(found[-1])
+    assert not np.array_equal(*found)
+    cli.main([*words, '--out', 'out'])
+    assert capfd.readouterr().out.count('was done before') == 2
 
 
 def test_a_failure_in_one_process(tmp_path, monkeypatch, capfd):

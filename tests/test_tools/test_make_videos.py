@@ -93,7 +93,7 @@ def test_distractors_are_a_minority(split):
 
 def test_degrees_of_ambiguity():
     share = {}
-    for degree in make_videos.AMBIGUITIES:
+    for degree in (*make_videos.AMBIGUITIES, 0.0, 0.45, 0.73):
         plans = make_videos.plan_videos('test', 416, ambiguity=degree)
         shown = [m for plan in plans for m in plan.shown]
         wrong = sum(len(plan.distractors) for plan in plans)
@@ -106,6 +106,9 @@ def test_degrees_of_ambiguity():
     assert share['none'] == 0
     assert 0.25 < share['some'] < 0.3
     assert 0.55 < share['most'] < 0.6
+    assert share[0.0] == 0
+    assert 0.42 < share[0.45] < 0.45
+    assert 0.69 < share[0.73] < 0.72
 
 
 def test_segments_file_tells_what_is_shown(made):
@@ -367,6 +370,9 @@ def test_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit):
         make_videos.main([str(out), '--seed', '-1'])
     assert 'not at least 0' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        make_videos.main([str(out), '--ambiguity', '1.5'])
+    assert '1.5 is not from 0 to below 1' in capsys.readouterr().err
 
 
 def test_bar_on_a_terminal(monkeypatch):

@@ -8,8 +8,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from .measured import collect
 from .plans import ROOT, ExperimentError, Run, find_config, gpus_of
-from .report import collect, report
+from .report import report, report_curve
 from .runs import execute
 from .tables import BY_NAME, GROUPS, TABLES, Row, Table
 
@@ -119,6 +120,8 @@ def report_tables(args) -> None:
     texts = []
     for table in _wanted(args.tables) or TABLES:
         texts.append(report(table, args.out, folder))
+    for name in GROUPS.keys() & set(args.tables):
+        texts.append(report_curve(name, GROUPS[name], args.out, folder))
     print('\n'.join(texts))
     print(f'Written to {folder}', file=sys.stderr)
 
@@ -176,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help='processes a run; 0 is one on the CPU (default: all GPUs)',
     )
-    add('report', 'Write Markdown, CSV and Figure 5.', report_tables, '*')
+    add('report', 'Write Markdown, CSV and figures.', report_tables, '*')
     return parser
 
 

@@ -1,26 +1,17 @@
-"""The runs of a table as Markdown and CSV, and Figure 5."""
+"""The runs of a table as Markdown and CSV, Figure 5, and a curve."""
 
 import csv
 import os
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
-import matplotlib
-import numpy as np
-
-from vll_mmaction.evaluation import load_clip_results
-
-from .plans import ExperimentError
-from .results import RULES, right_videos
-from .runs import check_state, read_state
-from .stats import mean_and_std, paired_interval
-from .tables import Row, Table
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
+from .figures import draw_lines
+from .measured import Measured, collect, difference
+from .results import RULES
+from .stats import mean_and_std
+from .tables import Table
 
 COLUMNS = (
     'training',
@@ -52,160 +43,6 @@ ONE_SEED = (
 )
 
 
-@dataclass
-class Measured:
-    """The finished runs of a row.
-
-    Attributes:
-        row (Row): The row.
-        states (dict[tuple[int, int], dict]): run.json of each (seed, fold).
-        runs (dict[tuple[int, int], Run]): The runs themselves.
-        problems (list[str]): Why runs that are there were left out.
-        unfinished (list[str]): Runs that were begun.
-    """
-
-    row: Row
-    states: dict = field(default_factory=dict)
-    runs: dict = field(default_factory=dict)
-    problems: list = field(default_factory=list)
-    unfinished: list = field(default_factory=list)
-
-    def values(self, name: str) -> dict:
-        """One accuracy, percent, by (seed, fold); of the runs that have it."""
-        return {
-            key: 100 * state['accuracies'][name]
-            for key, state in self.states.items()
-            if name in state['accuracies']
-        }
-
-    @cached_property
-    def right(self) -> dict:
-        """By (seed, fold) and rule: 0 or 1 of each video, by file name."""
-        found = {}
-        for key, run in self.runs.items():
-            results = load_clip_results(str(run.results))
-            names = results.filenames.tolist()
-            found[key] = {
-                rule: dict(zip(names, right.tolist()))
-                for rule, right in right_videos(results).items()
-            }
-        return found
-
-    @cached_property
-    def weights(self) -> dict:
-        """How much each fold counts: by its videos where all differ."""
-        videos: dict = {}
-        for (_, fold), right in self.right.items():
-            videos.setdefault(fold, set()).update(right['vote'])
-        total = sum(map(len, videos.values()))
-        if len(set().union(*videos.values())) < total or len(videos) < 2:
-            return dict.fromkeys(videos, 1)
-        return {fold: len(names) for fold, names in videos.items()}
-
-    @property
-    def pooled(self) -> bool:
-        """Whether the folds test different videos."""
-        return len(self.weights) > 1 and set(self.weights.values()) != {1}
-
-    def spread(self, name: str) -> str:
-        """Mean and standard deviation of an accuracy, as text."""
-        values = self.values(name)
-        if not values:
-            return ''
-        mean, std = mean_and_std(values, self.weights)
-        return f'{mean:.2f}' + ('' if std is None else f' ± {std:.2f}')
-
-    @property
-    def best_rule(self) -> str:
-        """The rule by which most videos are right; the first of equals."""
-        found = {rule: self.values(rule) for rule in RULES}
-        return max(
-            (rule for rule in RULES if found[rule]),
-            key=lambda rule: mean_and_std(found[rule], self.weights)[0],
-            default=RULES[0],
-        )
-
-
-def collect(row: Row, table: Table, out: Path) -> Measured:
-    """Find the runs of a row.
-
-    Args:
-        row (Row): The row.
-        table (Table): The table it is of.
-        out (Path): Folder of all runs.
-
-    Returns:
-        Measured: Those that are finished, and what else there is.
-    """
-    measured = Measured(row)
-    if not row.config:
-        return measured
-    some = table.run_of(row, 0, 1, out)
-    for folder in sorted(some.folder.parent.glob('*seed*')):
-        try:
-            state = read_state(folder)
-            if not state:
-                continue
-            run = replace(some, seed=state['seed'], fold=state['fold'] or 1)
-            if run.folder != folder:
-                raise ExperimentError(
-                    f'{folder} holds the run {run.name}: moved here by hand?'
-                )
-            check_state(run, state)
-        except ExperimentError as error:
-            measured.problems.append(str(error))
-            continue
-        if state['status'] == 'done' and run.results.is_file():
-            measured.states[run.seed, run.fold] = state
-            measured.runs[run.seed, run.fold] = run
-        else:
-            measured.unfinished.append(f'{run.name}: {state["status"]}')
-    return measured
-
-
-def paired_differences(
-    row: Measured, baseline: Measured, best: bool = False
-) -> list:
-    """Differences of the runs that two rows have in common.
-
-    Args:
-        row (Measured): A row.
-        baseline (Measured): Another.
-        best (bool): Each by its best rule, rather than both by vote.
-
-    Returns:
-        list[ndarray]: For each fold (seeds, videos) of -1, 0, 1; of folds
-        that test different videos one of all, of the seeds that have all.
-
-    Raises:
-        ExperimentError: They were tested on other videos.
-    """
-    rules = [x.best_rule if best else 'vote' for x in (row, baseline)]
-    tables: dict = {}
-    for key in sorted(row.runs.keys() & baseline.runs.keys()):
-        ours, theirs = (
-            x.right[key][rule] for x, rule in zip((row, baseline), rules)
-        )
-        if ours.keys() != theirs.keys():
-            raise ExperimentError(
-                f'{row.runs[key].results} and {baseline.runs[key].results} '
-                'are of other test videos'
-            )
-        seed, fold = key
-        tables.setdefault(fold, {})[seed] = [
-            ours[name] - theirs[name] for name in sorted(ours)
-        ]
-    if row.pooled and tables:
-        seeds = set.intersection(*map(set, tables.values()))
-        if seeds:
-            pooled = [
-                np.concatenate([tables[fold][seed] for fold in tables])
-                for seed in sorted(seeds)
-            ]
-            return [np.array(pooled)]
-    return [np.array(list(seeds.values())) for seeds in tables.values()]
-
-
 def _runs(measured: Measured) -> str:
     if not measured.states:
         return ''
@@ -222,17 +59,15 @@ def _difference(
 ) -> str:
     if baseline is None or measured is baseline:
         return ''
-    tables = paired_differences(measured, baseline, best)
-    if not tables:
+    found = difference(measured, baseline, best)
+    if found is None:
         return ''
-    # Each table counts alike, as in the interval.
-    mean = 100 * np.mean([table.mean() for table in tables])
-    low, high = (100 * end for end in paired_interval(tables))
+    mean, low, high, pairs = found
     text = f'{mean:+.2f} [{low:+.2f}, {high:+.2f}]'
     if best:
         rules = (measured.best_rule, baseline.best_rule)
         return f'{text} ({" to ".join(rules)})'
-    return f'{text}, {sum(len(table) for table in tables)} paired'
+    return f'{text}, {pairs} paired'
 
 
 def _cells(measured: Measured, baseline: Optional[Measured]) -> list:
@@ -311,19 +146,37 @@ def report(table: Table, out: Path, folder: Path) -> str:
     for note in _footnotes(rows):
         lines += ['', note]
     folder.mkdir(parents=True, exist_ok=True)
-    if any(row.row.alpha is not None for row in rows):
-        picture = folder / f'{table.name}.png'
-        if draw_alphas(rows, picture):
-            lines += ['', f'![{table.title}]({picture.name})']
-    text = '\n'.join(lines) + '\n'
-    _replace(folder / f'{table.name}.md', lambda file: file.write(text))
-    rows_of_csv = [COLUMNS, *cells]
-    _replace(
-        folder / f'{table.name}.csv',
-        lambda file: csv.writer(file).writerows(rows_of_csv),
-    )
+    points = [
+        (row.row.alpha, *_mean_and_ends(row))
+        for row in rows
+        if row.row.alpha is not None and row.states
+    ]
+    if points:
+        draw_lines(
+            {'measured, mean ± std over seeds': points},
+            folder / f'{table.name}.png',
+            xlabel='balanced weight α',
+            ylabel='video accuracy by vote (%)',
+        )
+        lines += ['', f'![{table.title}]({table.name}.png)']
+    _write_table(folder / table.name, lines, [COLUMNS, *cells])
     _replace(folder / f'{table.name}_runs.csv', partial(_write_runs, rows))
-    return text
+    return '\n'.join(lines) + '\n'
+
+
+def _mean_and_ends(row: Measured) -> tuple:
+    mean, std = mean_and_std(row.values('vote'), row.weights)
+    return mean, mean - (std or 0), mean + (std or 0)
+
+
+def _write_table(stem: Path, lines: list, cells: list) -> None:
+    """Markdown and CSV."""
+    text = '\n'.join(lines) + '\n'
+    _replace(stem.with_name(f'{stem.name}.md'), lambda file: file.write(text))
+    _replace(
+        stem.with_name(f'{stem.name}.csv'),
+        lambda file: csv.writer(file).writerows(cells),
+    )
 
 
 def _write_runs(rows: list, file) -> None:
@@ -352,43 +205,51 @@ def _replace(path: Path, write) -> None:
     os.replace(temporary, path)
 
 
-def draw_alphas(rows: list, path: Path) -> bool:
-    """Draw accuracy against α (Fig. 5 of the paper).
+def report_curve(name: str, tables: list, out: Path, folder: Path) -> str:
+    """Write the gains of tables that differ in the share of telling clips.
 
     Args:
-        rows (list[Measured]): Rows with an α.
-        path (Path): Picture to write.
+        name (str): Of the files.
+        tables (list[Table]): With a ``share``.
+        out (Path): Folder of all runs.
+        folder (Path): Where the files go.
 
     Returns:
-        bool: False if no run is there to draw.
+        str: The Markdown.
     """
-    points = [
-        (row.row.alpha, *mean_and_std(row.values('vote'), row.weights))
-        for row in rows
-        if row.row.alpha is not None and row.states
+    lines: dict = {}
+    header = ['clips that show the class']
+    header += [row.name for row in tables[0].rows]
+    cells = []
+    for table in tables:
+        first, *others = (collect(row, table, out) for row in table.rows)
+        cells.append([f'{table.share}%', first.spread(first.best_rule)])
+        for row in others:
+            found = difference(row, first, best=True)
+            cells[-1].append('')
+            if found:
+                mean, low, high, _ = found
+                cells[-1][-1] = f'{mean:+.1f} [{low:+.1f}, {high:+.1f}]'
+                points = lines.setdefault(row.row.name, [])
+                points.append((table.share, mean, low, high))
+    text = [
+        f'## Gain over {header[1]}',
+        '',
+        f'| {" | ".join(header)} |',
+        '|' + ' --- |' * len(header),
+        *(f'| {" | ".join(row)} |' for row in cells),
+        '',
+        f'Percent of videos right by the best rule of {header[1]}, and '
+        'differences to it of each row by its own best rule, with 95% '
+        'bootstrap intervals over seeds and videos.',
     ]
-    if not points:
-        return False
-    alphas, means, stds = zip(*points)
-    figure, axis = plt.subplots(figsize=(6, 4), layout='constrained')
-    axis.errorbar(
-        alphas,
-        means,
-        [std or 0 for std in stds],
-        marker='o',
-        markersize=4,
-        capsize=3,
-        color='C3',
-        label='measured, mean ± std over seeds',
-    )
-    axis.set(
-        xlabel='balanced weight α',
-        ylabel='video accuracy by vote (%)',
-        xticks=[tenth / 10 for tenth in range(10)],
-    )
-    axis.grid(color='0.92')
-    axis.spines[['top', 'right']].set_visible(False)
-    axis.legend(frameon=False, fontsize='small')
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-    return True
+    if lines:
+        draw_lines(
+            lines,
+            folder / f'{name}.png',
+            xlabel='clips that show the class (%)',
+            ylabel=f'gain over {header[1]} (points)',
+        )
+        text += ['', f'![Gain]({name}.png)']
+    _write_table(folder / name, text, [header, *cells])
+    return '\n'.join(text) + '\n'
