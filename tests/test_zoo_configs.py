@@ -6,7 +6,7 @@ import backbone_table
 import mmaction
 import pytest
 import torch
-from experiments.tables import ZOO
+from experiments.evidence_tables import ZOO
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.logging import MMLogger

@@ -20,7 +20,8 @@ from experiments.plans import (
     find_config,
     gpus_of,
 )
-from experiments.tables import BY_NAME, TABLES, Row, Table
+from experiments.rows import Row, Table
+from experiments.tables import BY_NAME, TABLES
 from feature_runs import VIDEOS, training_config, write_store, writing_config
 from mmaction.registry import MODELS
 from mmengine.config import Config

@@ -11,8 +11,9 @@ from pathlib import Path
 from .measured import collect
 from .plans import ROOT, ExperimentError, Run, find_config, gpus_of
 from .report import report, report_curve
+from .rows import Row, Table
 from .runs import execute
-from .tables import BY_NAME, GROUPS, TABLES, Row, Table
+from .tables import BY_NAME, GROUPS, TABLES
 
 
 def _wanted(names: list) -> list:

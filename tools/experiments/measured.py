@@ -11,9 +11,9 @@ from vll_mmaction.evaluation import load_clip_results
 
 from .plans import ExperimentError
 from .results import RULES, right_videos
+from .rows import Row, Table
 from .runs import check_state, read_state
 from .stats import mean_and_std, paired_interval
-from .tables import Row, Table
 
 
 @dataclass

@@ -10,8 +10,8 @@ from typing import Optional
 from .figures import draw_lines
 from .measured import Measured, collect, difference
 from .results import RULES
+from .rows import Table
 from .stats import mean_and_std
-from .tables import Table
 
 COLUMNS = (
     'training',
