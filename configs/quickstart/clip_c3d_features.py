@@ -1,6 +1,6 @@
-# Clip-level training from scratch, as clip_c3d.py but on every second frame
-# and with AdamW, which learns in a few epochs even if few clips show the
-# class, and then the features of all clips, for the configs in features/. See
+# Clip-level training from scratch, and then the features of all clips for the
+# configs in features/. Unlike clip_c3d.py it looks at every second frame, and
+# AdamW learns in a few epochs even where few clips show the class. See
 # docs/which_loss.md.
 _base_ = 'clip_c3d.py'
 

@@ -213,16 +213,11 @@ def _scratch() -> tuple:
     )
     choice = tuple(
         Row(
-            f'learning rate {rate:g}, {epochs} epochs',
+            f'learning rate {rate:g}',
             config('choice'),
             gpus=1,
-            changes=(
-                ('optim_wrapper.optimizer.lr', rate),
-                ('param_scheduler.0.T_max', epochs),
-                ('train_cfg.max_epochs', epochs),
-            ),
+            changes=(('optim_wrapper.optimizer.lr', rate),),
         )
-        for epochs in (10, 20)
         for rate in (1e-3, 3e-3)
     )
     title = 'UT-Interaction, from scratch'
@@ -230,7 +225,7 @@ def _scratch() -> tuple:
         Table('ut-scratch', title, rows, folds=TEN),
         Table(
             'ut-scratch-choice',
-            f'{title}: learning rate and epochs',
+            f'{title}: learning rate',
             choice,
             folds=TEN[::5],
         ),
