@@ -7,6 +7,8 @@ import matplotlib
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt  # noqa: E402
 
+COLORS = 'C3', 'C0', 'C2', 'C1', 'C4'
+
 
 def draw_lines(lines: dict, path: Path, **labels: str) -> None:
     """Draw figures with intervals against a number.
@@ -35,7 +37,7 @@ def draw_lines(lines: dict, path: Path, **labels: str) -> None:
             marker='o',
             markersize=4,
             capsize=3,
-            color=f'C{(3 + number) % 10}',
+            color=COLORS[number % len(COLORS)],
             label=name,
         )
     axis.set(xticks=ticks, **labels)
