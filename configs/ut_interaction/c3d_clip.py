@@ -4,7 +4,7 @@ _base_ = '../quickstart/clip_c3d.py'
 
 num_classes = 6
 size = 32
-cache = dict(folder='work_dirs/frames', max_gb=1)
+cache = dict(folder='work_dirs/frames', max_gb=4)
 resize = dict(type='Resize', scale=(36, 36), keep_ratio=False)
 for pipeline in (_base_.train_pipeline, _base_.test_pipeline):
     pipeline[1].update(clip_len=8, frame_interval=2)

@@ -28,7 +28,7 @@ STARTS = {
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
-# What decides on a result. Workers, hooks and logs do not.
+# What decides on a result. Workers, caches, hooks and logs do not.
 DECIDING = (
     'model',
     'train_dataloader',
@@ -37,7 +37,7 @@ DECIDING = (
     'param_scheduler',
     'train_cfg',
 )
-NOT_DECIDING = ('num_workers', 'persistent_workers', *STARTS)
+NOT_DECIDING = ('num_workers', 'persistent_workers', 'cache', *STARTS)
 
 
 class ExperimentError(RuntimeError):
