@@ -41,9 +41,9 @@ model = dict(
     cls_head=dict(num_classes=num_classes),
 )
 
-# The learning rate of two by which this config was best on training videos,
+# The learning rate of three by which this config was best on training videos,
 # table ut-scratch-choice of tools/experiments.py.
-optimizer = dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.01)
+optimizer = dict(_delete_=True, type='AdamW', lr=3e-3, weight_decay=0.01)
 optim_wrapper = dict(optimizer=optimizer)
 param_scheduler = [
     dict(

@@ -218,7 +218,7 @@ def _scratch() -> tuple:
             gpus=1,
             changes=(('optim_wrapper.optimizer.lr', rate),),
         )
-        for rate in (1e-3, 3e-3)
+        for rate in (1e-3, 3e-3, 1e-2)
     )
     title = 'UT-Interaction, from scratch'
     return (
