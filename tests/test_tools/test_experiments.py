@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 from experiments import cli, measured, report, results, runs, stats
-from experiments.plans import (
+from experiments.configs import (
     CONFIGS,
     ExperimentError,
-    Run,
     find_config,
     gpus_of,
 )
+from experiments.plans import Run
 from experiments.rows import Row, Table
 from experiments.tables import BY_NAME, TABLES
 from feature_runs import VIDEOS, training_config, write_store, writing_config

@@ -8,8 +8,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from .configs import ROOT, ExperimentError, find_config, gpus_of
 from .measured import collect
-from .plans import ROOT, ExperimentError, Run, find_config, gpus_of
+from .plans import Run
 from .report import report, report_curve
 from .rows import Row, Table
 from .runs import execute

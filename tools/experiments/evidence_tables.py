@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from .plans import LOADERS
+from .configs import LOADERS
 from .rows import CLIP, CONSENSUS, ERR, EUC, VIDEO, VLL, Row, Table
 
 # What the videos of make_videos.py --ambiguity show.

@@ -11,7 +11,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
-from .plans import ExperimentError, Run
+from .configs import ExperimentError
+from .plans import Run
 
 
 class _Config(Config):

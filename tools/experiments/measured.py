@@ -9,10 +9,10 @@ import numpy as np
 
 from vll_mmaction.evaluation import load_clip_results
 
-from .plans import ExperimentError
+from .configs import ExperimentError
 from .results import RULES, right_videos
 from .rows import Row, Table
-from .runs import check_state, read_state
+from .state import check_state, read_state
 from .stats import mean_and_std, paired_interval
 
 

@@ -7,101 +7,27 @@ import os
 import re
 import zipfile
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Optional
 
 from mmengine.config import Config
 
-import vll_mmaction  # noqa: F401  (before mmaction is imported)
+from .configs import (
+    CONFIGS,
+    DECIDING,
+    LOADERS,
+    STARTS,
+    ExperimentError,
+    deciding,
+    paths_of,
+    read_config,
+    strings,
+    videos_of,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / 'configs'
 FOLD = r'(split|fold)_\d+'
 """In the names of annotation files and of folders of features."""
-
-STARTS = {
-    'pretrained_convs': 'model.backbone.pretrained_convs',
-    'load_from': 'load_from',
-}
-"""Where a config may name the model that it starts from."""
-
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-
-# What decides on a result. Workers, caches, hooks and logs do not.
-DECIDING = (
-    'model',
-    'train_dataloader',
-    'test_dataloader',
-    'optim_wrapper',
-    'param_scheduler',
-    'train_cfg',
-)
-NOT_DECIDING = ('num_workers', 'persistent_workers', 'cache', *STARTS)
-
-
-class ExperimentError(RuntimeError):
-    """A run can't be made or read, for a reason that the user can mend."""
-
-
-def find_config(name: str) -> Path:
-    """A config by its path, or by its name in ``configs``.
-
-    Args:
-        name (str): As on the command line or in a table.
-
-    Returns:
-        Path: The file.
-
-    Raises:
-        ExperimentError: There is none.
-    """
-    for path in (Path(name), CONFIGS / name):
-        if path.is_file():
-            return path.resolve()
-    raise ExperimentError(f'there is no config {name}')
-
-
-def _deciding(value):
-    """A config's value without the keys that do not decide on a result."""
-    if isinstance(value, dict):
-        return {
-            k: _deciding(v) for k, v in value.items() if k not in NOT_DECIDING
-        }
-    if isinstance(value, (list, tuple)):
-        return [_deciding(item) for item in value]
-    return value
-
-
-def _strings(value, *names: str, path: str = ''):
-    """Keys, dotted, and values of all strings of these names in a config."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in items:
-        where = f'{path}.{key}'
-        if key in names and isinstance(inner, str):
-            yield where, inner
-        elif isinstance(inner, (dict, list, tuple)):
-            yield from _strings(inner, *names, path=where)
-
-
-@cache
-def _read_config(path: Path) -> Config:
-    return Config.fromfile(path)
-
-
-def gpus_of(config: Path) -> int:
-    """GPUs that a config is written for, as its learning rate is.
-
-    Args:
-        config (Path): Config file.
-
-    Returns:
-        int: What ``auto_scale_lr`` says, or 1.
-    """
-    cfg = _read_config(config)
-    base = cfg.get('auto_scale_lr', {}).get('base_batch_size', 0)
-    gpus, rest = divmod(base, cfg.train_dataloader.batch_size)
-    return 1 if rest else max(1, gpus)
 
 
 @dataclass(frozen=True)
@@ -131,7 +57,7 @@ class Run:
     @cached_property
     def cfg(self) -> Config:
         """The config, with its changes and the lists of the fold."""
-        cfg = copy.deepcopy(_read_config(self.config))
+        cfg = copy.deepcopy(read_config(self.config))
         cfg.merge_from_dict(dict(self.changes))
         cfg.merge_from_dict(self.data_options(cfg))
         return cfg
@@ -148,19 +74,19 @@ class Run:
         cfg = cfg or self.cfg
         options = {}
         for loader in LOADERS:
-            found = _strings(cfg[loader], 'ann_file', 'features', path=loader)
+            found = strings(cfg[loader], 'ann_file', 'features', path=loader)
             for key, name in found:
                 if re.search(FOLD, name):
                     options[key] = re.sub(FOLD, rf'\1_{self.fold}', name)
             if self.data_root:
-                roots = _strings(cfg[loader], 'data_root', path=loader)
+                roots = strings(cfg[loader], 'data_root', path=loader)
                 options.update((key, self.data_root) for key, _ in roots)
         return options
 
     @cached_property
     def fold_name(self) -> str:
         """``'split'`` or ``'fold'``, or ``''`` where the data have neither."""
-        names = _strings(self.cfg.train_dataloader, 'ann_file')
+        names = strings(self.cfg.train_dataloader, 'ann_file')
         found = [re.search(FOLD, name) for _, name in names]
         return next((match[1] for match in found if match), '')
 
@@ -218,7 +144,7 @@ class Run:
     @property
     def _named_start(self) -> tuple:
         """Key and path of the model, or features, that it starts from."""
-        found = _strings(self.cfg.train_dataloader, 'features')
+        found = strings(self.cfg.train_dataloader, 'features')
         for key, path in found:  # from data_root
             up, top, rest = path.partition('work_dirs/')
             if top and not up.strip('./'):
@@ -290,7 +216,7 @@ class Run:
     def fingerprint(self) -> str:
         """Changes with all that decides on the result."""
         config = self.cfg.to_dict()
-        parts = [_deciding(config.get(key)) for key in DECIDING]
+        parts = [deciding(config.get(key)) for key in DECIDING]
         parts += [self.seed, self.fold]
         if self.start is not None:
             parts.append(self.start.fingerprint)
@@ -374,7 +300,7 @@ class Run:
             names.append('features')
         paths = []
         for loader in LOADERS:
-            paths += _paths(self.cfg[loader], *names)
+            paths += paths_of(self.cfg[loader], *names)
         return [x for x in dict.fromkeys(paths) if not os.path.exists(x)]
 
     @property
@@ -390,23 +316,3 @@ class Run:
         A training that reads without workers is short.
         """
         return self.cfg.train_dataloader.num_workers == 0
-
-
-def _paths(loader: Optional[dict], *names: str) -> list:
-    """Files that a data loader's config names, with their data_root."""
-    roots = dict(_strings(loader or {}, 'data_root'))
-    return [
-        os.path.join(
-            roots.get(f'{key.rpartition(".")[0]}.data_root', ''), value
-        )
-        for key, value in _strings(loader or {}, *names)
-    ]
-
-
-def videos_of(loader: Optional[dict]) -> set:
-    """Videos that a data loader's lists name, as far as the lists exist."""
-    found = set()
-    for path in filter(os.path.isfile, _paths(loader, 'ann_file')):
-        lines = Path(path).read_text().splitlines()
-        found |= {line.rsplit(maxsplit=1)[0] for line in lines if line.strip()}
-    return found

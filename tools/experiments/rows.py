@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from .plans import Run, find_config
+from .configs import find_config
+from .plans import Run
 
 CLIP = 'clip level, CE'
 VIDEO = 'video level, CE'

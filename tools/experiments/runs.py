@@ -1,13 +1,8 @@
-"""Makes a run with MMAction2's tools, and goes on with one that was killed.
-
-The state of a run is a file ``run.json`` in its folder, replaced at once.
-"""
+"""Makes a run with MMAction2's tools, and goes on with one that was killed."""
 
 import datetime
 import fcntl
-import json
 import os
-import platform
 import re
 import signal
 import socket
@@ -15,134 +10,19 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from rich.console import Console
 
 from vll_mmaction.evaluation import load_clip_results
 
+from .configs import ROOT, ExperimentError
 from .in_process import train_and_test
-from .plans import ROOT, ExperimentError, Run
+from .plans import Run
 from .results import accuracies
+from .state import STATE, check_state, new_state, read_state, write_state
 
-FORMAT = 2
-"""Of run.json. Raise it when its meaning changes."""
-
-STATE = 'run.json'
 LOCK = '.lock'
-PACKAGES = ('vll_mmaction', 'mmaction2', 'mmengine', 'torch', 'numpy')
-
-
-def read_state(folder: Path) -> dict:
-    """The state of a run.
-
-    Args:
-        folder (Path): Its folder.
-
-    Returns:
-        dict: Content of run.json, empty if the run was never begun.
-
-    Raises:
-        ExperimentError: The file is of another version, or damaged.
-    """
-    path = folder / STATE
-    if not path.is_file():
-        return {}
-    try:
-        state = json.loads(path.read_text())
-        version = state['format']
-    except (ValueError, KeyError, TypeError) as error:
-        raise ExperimentError(
-            f'{path} is not the state of a run ({error!r}). Move '
-            f'{folder} away to run it anew.'
-        ) from None
-    if version != FORMAT:
-        raise ExperimentError(
-            f'{path} has format {version}, this version writes {FORMAT}. '
-            f'Name another folder by --out, or move {folder} away.'
-        )
-    return state
-
-
-def check_state(run: Run, state: dict) -> None:
-    """Refuse the state of another run than this one.
-
-    Args:
-        run (Run): The run.
-        state (dict): What :func:`read_state` read.
-
-    Raises:
-        ExperimentError: It was made with another config.
-    """
-    if state and state['fingerprint'] != run.fingerprint:
-        raise ExperimentError(
-            f'{run.folder} was made with another version of '
-            f'{run.config.name} (or of the config of its start). Name '
-            'another folder by --out, or move this one away.'
-        )
-
-
-def _write_state(folder: Path, state: dict) -> None:
-    temporary = folder / f'{STATE}.tmp'
-    temporary.write_text(json.dumps(state, indent=2) + '\n')
-    os.replace(temporary, folder / STATE)
-
-
-def _git(*words: str) -> str:
-    try:
-        return subprocess.run(
-            ['git', '-C', str(ROOT), *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ''
-
-
-@cache
-def _commit() -> str:
-    """The commit, with a plus where files differ from it, or ''."""
-    commit = _git('rev-parse', '--short=12', 'HEAD')
-    changed = commit and _git('status', '--porcelain', '-uno')
-    return f'{commit}+' if changed else commit
-
-
-@cache
-def _versions() -> dict:
-    import torch
-
-    versions = {'python': platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = ''
-    versions['device'] = 'CPU'
-    if torch.cuda.is_available():
-        versions['device'] = torch.cuda.get_device_name()
-    return versions
-
-
-def _new_state(run: Run, processes: int) -> dict:
-    return dict(
-        format=FORMAT,
-        config=run.config_name,
-        seed=run.seed,
-        fold=run.fold if run.fold_name else None,
-        fingerprint=run.fingerprint,
-        gpus=processes,
-        options=run.options(processes),
-        commit=_commit(),
-        versions=_versions(),
-        status='training',
-        seconds=dict(train=0, test=0),
-        interruptions=0,
-        accuracies={},
-    )
 
 
 @contextmanager
@@ -237,7 +117,7 @@ def _stage(run: Run, state: dict, name: str):
     began = time.time()
     state['status'] = f'{name}ing'
     state['began'] = began
-    _write_state(run.folder, state)
+    write_state(run.folder, state)
     yield
     state['seconds'][name] += round(time.time() - began, 1)
     del state['began']
@@ -379,7 +259,7 @@ def _finish(run: Run, processes: int, test: bool) -> str:
     did = []
     with _lock(run.folder) as lock:
         # Another process may have worked on it in the meantime.
-        state = read_state(run.folder) or _new_state(run, processes)
+        state = read_state(run.folder) or new_state(run, processes)
         _count_interruption(run, state)
         if not run.trained:
             if state['status'] == 'done':
@@ -410,7 +290,7 @@ def _finish(run: Run, processes: int, test: bool) -> str:
             )
         else:
             state['status'] = 'trained'
-        _write_state(run.folder, state)
+        write_state(run.folder, state)
     return ' and '.join(did) or 'was done before'
 
 
