@@ -224,6 +224,12 @@ def _scratch() -> tuple:
     return (
         Table('ut-scratch', title, rows, folds=TEN),
         Table(
+            'backward-share-ut',
+            'Gradient through half of the clips, UT-Interaction',
+            rows[1:3],
+            folds=TEN,
+        ),
+        Table(
             'ut-scratch-choice',
             f'{title}: learning rate',
             choice,
