@@ -290,6 +290,22 @@ def test_features_of_a_start(tmp_path):
     assert not any('features' in x for x in run.missing_data())
 
 
+def test_features_that_are_there(tmp_path, monkeypatch):
+    """In work_dirs, but of no config."""
+    monkeypatch.chdir(tmp_path)
+    Path('work_dirs/some').mkdir(parents=True)
+    for name, there in (('some', True), ('other', False)):
+        config = training_config(
+            tmp_path / f'{name}.py', 'data', f'../work_dirs/{name}'
+        )
+        run = Run(Path(config), 0, 1, tmp_path)
+        if there:
+            assert run.start is None
+        else:
+            with pytest.raises(ExperimentError, match='neither a file nor'):
+                run.options(1)
+
+
 def test_a_start_that_has_seen_test_videos(tmp_path):
     """A checkpoint from elsewhere says on what it was trained."""
     for fold, videos in ((1, 'a b'), (2, 'c d')):

@@ -175,7 +175,7 @@ class Run:
         configs = [x.with_suffix('.py') for x in places]
         config = next((x for x in configs if x.is_file()), None)
         if top != 'work_dirs' or config is None:
-            if not os.path.isfile(path) and '://' not in path:
+            if not os.path.exists(path) and '://' not in path:
                 raise ExperimentError(
                     f'{self.config} starts from {path}, which is neither a '
                     'file nor work_dirs/CONFIG/epoch_N.pth of a config in '
@@ -276,7 +276,7 @@ class Run:
         """Accumulated batches that keep the videos of a step as they are."""
         if processes == self.gpus:
             return {}
-        schedulers = self.cfg.param_scheduler
+        schedulers = self.cfg.get('param_scheduler') or []
         batches = self.cfg.optim_wrapper.get('accumulative_counts', 1)
         total = batches * self.gpus
         counts_batches = any(
