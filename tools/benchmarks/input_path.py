@@ -173,7 +173,7 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
             read(ours, clips)
 
     def by_opencv() -> None:
-        with mock.patch.object(video_reader, 'read_frames', opencv_frames):
+        with mock.patch.object(video_reader, 'read_lazy_frames', opencv_frames):
             read(ours, clips)
 
     def fill() -> None:

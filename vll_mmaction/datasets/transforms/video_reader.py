@@ -33,7 +33,7 @@ from torch.utils.data import get_worker_info
 from ...video_io.clip_array import InterleavedClips, PlanarClips
 from ...video_io.clip_geometry import KNOWN, ClipGeometry
 from ...video_io.frame_cache import FrameCache
-from ...video_io.frame_source import read_frames
+from ...video_io.frame_source import read_lazy_frames
 from ...video_io.prober import FrameCounter
 from ...video_io.video_probe import hint_of_ending
 
@@ -192,7 +192,7 @@ class ReadVideoClips(BaseTransform):
         path = results['filename']
         keys = results.get('key_packets', ()) if self.seek else ()
         if self.cache is None:
-            for _, frame in read_frames(path, wanted, keys):
+            for _, frame in read_lazy_frames(path, wanted, keys):
                 yield frame.shape[:2], frame, False
             return
         # Later ones may draw. Without a Resize whole frames are kept.
