@@ -23,7 +23,7 @@ from mmaction.datasets.transforms import (
 
 from .clip_array import InterleavedClips, PlanarClips
 from .fast_resize import FastResize
-from .yuv_frame import YuvFrame
+from .yuv_frame import AnyFrame, YuvFrame
 
 RESIZES = (Resize, RandomRescale)
 # Of RandomCrop: CenterCrop, RandomResizedCrop, MultiScaleCrop.
@@ -119,7 +119,7 @@ class ClipGeometry:
             sizes[start], size, box, 'flip' in args, (left, top)
         )
 
-    def resized_to(self, image: np.ndarray) -> dict:
+    def resized_to(self, image: AnyFrame) -> dict:
         """``resized`` of :meth:`write` for a frame that has been resized.
 
         Args:
@@ -133,7 +133,7 @@ class ClipGeometry:
 
     def write(
         self,
-        frame: Union[np.ndarray, YuvFrame],
+        frame: AnyFrame,
         clips: Union[InterleavedClips, PlanarClips],
         place: int,
         resized: Optional[dict] = None,
@@ -160,7 +160,7 @@ class ClipGeometry:
                 place, self._do(self.steps, _converted(frame), resized)
             )
 
-    def apply(self, frame: Union[np.ndarray, YuvFrame]) -> np.ndarray:
+    def apply(self, frame: AnyFrame) -> np.ndarray:
         """Resize, crop and flip a frame.
 
         Args:
@@ -209,7 +209,7 @@ class ClipGeometry:
         return image
 
 
-def _converted(frame: Union[np.ndarray, YuvFrame]) -> np.ndarray:
+def _converted(frame: AnyFrame) -> np.ndarray:
     return frame.bgr if isinstance(frame, YuvFrame) else frame
 
 

@@ -7,11 +7,11 @@ theirs that gives other pixels, they do the work, and the pixels are the same.
 """
 
 import functools
-from typing import Optional, Union
+from typing import Optional
 
 import numpy as np
 
-from .yuv_frame import YuvFrame
+from .yuv_frame import AnyFrame, YuvFrame
 
 try:
     from ._fast_resize import resize_crop
@@ -68,9 +68,7 @@ class FastResize:
             return None
         return cls(source, size, box, flip, corner)
 
-    def __call__(
-        self, frame: Union[np.ndarray, YuvFrame], planes: np.ndarray
-    ) -> None:
+    def __call__(self, frame: AnyFrame, planes: np.ndarray) -> None:
         """Write a frame's crop.
 
         Args:

@@ -8,7 +8,7 @@ through a graph of filters as they would in the program.
 
 import functools
 import math
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import av
 import cv2
@@ -24,7 +24,7 @@ from av.video.reformatter import (
 )
 
 from . import fast_resize
-from .yuv_frame import MATRICES, YuvFrame, colour_factors
+from .yuv_frame import MATRICES, AnyFrame, YuvFrame, colour_factors
 
 # Filters of a turn by 90, 180 and 270 degrees.
 TURNS = (
@@ -70,7 +70,7 @@ class FrameConverter:
             _pixels(self._filtered(frame, steps)), cv2.COLOR_RGB2BGR
         )
 
-    def lazily(self, frame: av.VideoFrame) -> Union[np.ndarray, YuvFrame]:
+    def lazily(self, frame: av.VideoFrame) -> AnyFrame:
         """Convert a frame, unless the pixels of a crop can be had alone.
 
         Args:
@@ -158,8 +158,9 @@ def _exact_factors(
     height = 64
     noise = av.VideoFrame(width, height, pixel_format)
     rng = np.random.default_rng(0)
-    for plane in noise.planes:
-        values: Any = np.frombuffer(plane, np.uint8)
+    planes: Any = noise.planes
+    for plane in planes:
+        values = np.frombuffer(plane, np.uint8)
         values[:] = rng.integers(0, 256, len(values), np.uint8)
     factors = colour_factors(colorspace, color_range == ColorRange.JPEG)
     found = np.empty((height, width, 3), np.uint8)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Callable, Optional, TypeVar, Union
+from typing import Callable, Optional, TypeVar
 
 import av
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from .frame_convert import FrameConverter
 from .video_facts import KeyPacket
 from .video_file import VideoFile
-from .yuv_frame import YuvFrame
+from .yuv_frame import AnyFrame
 
 # Frames that are decoded in the time of a seek.
 SEEK_COST = 40
@@ -41,7 +41,7 @@ def read_frames(
 
 def read_lazy_frames(
     path: str, wanted: np.ndarray, keys: Sequence[KeyPacket] = ()
-) -> Iterator[tuple[int, Union[np.ndarray, YuvFrame]]]:
+) -> Iterator[tuple[int, AnyFrame]]:
     """Decode frames of a video for those who need a part of their pixels.
 
     Args:

@@ -6,7 +6,7 @@ wanted, the compiled part converts the pixels of the crop alone, see
 """
 
 import functools
-from typing import Any, Callable
+from typing import Any, Callable, Union
 
 import av
 import numpy as np
@@ -38,15 +38,13 @@ def colour_factors(colorspace: int, is_full: bool) -> tuple[int, ...]:
         Y, U to blue, U to green, V to green, V to red.
     """
     v_red, u_blue, u_green, v_green = _FACTORS[colorspace]
-    black, white = (0, 1 << 16) if is_full else (16, (255 << 16) // 219)
-    factors = (white, u_blue, -u_green, -v_green, v_red)
+    black, y = 16, (255 << 16) // 219
     if is_full:
-        # Rounded towards zero, as C divides.
-        u_blue, u_green, v_green, v_red = (
-            factor * 224 // 255
-            for factor in (u_blue, u_green, v_green, v_red)
+        black, y = 0, 1 << 16
+        v_red, u_blue, u_green, v_green = (
+            factor * 224 // 255 for factor in (v_red, u_blue, u_green, v_green)
         )
-        factors = (white, u_blue, -u_green, -v_green, v_red)
+    factors = y, u_blue, -u_green, -v_green, v_red
     return (8 * black, *((factor + 4) >> 3 for factor in factors))
 
 
@@ -77,3 +75,6 @@ class YuvFrame:
     def bgr(self) -> np.ndarray:
         """np.ndarray: (H, W, 3) uint8, BGR, not to be written to."""
         return self._convert(self._frame)
+
+
+AnyFrame = Union[np.ndarray, YuvFrame]

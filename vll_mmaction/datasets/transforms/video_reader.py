@@ -36,6 +36,7 @@ from ...video_io.frame_cache import FrameCache
 from ...video_io.frame_source import read_lazy_frames
 from ...video_io.prober import FrameCounter
 from ...video_io.video_probe import hint_of_ending
+from ...video_io.yuv_frame import AnyFrame
 
 _count_frames = FrameCounter()
 
@@ -187,7 +188,7 @@ class ReadVideoClips(BaseTransform):
 
     def _frames(
         self, results: dict, wanted: np.ndarray
-    ) -> Iterator[tuple[tuple[int, ...], np.ndarray, bool]]:
+    ) -> Iterator[tuple[tuple[int, ...], AnyFrame, bool]]:
         """Size of the video, a frame, and whether that is resized."""
         path = results['filename']
         keys = results.get('key_packets', ()) if self.seek else ()
@@ -199,7 +200,7 @@ class ReadVideoClips(BaseTransform):
         first = [t for t in self.transforms[:1] if type(t) is Resize]
         known: dict[tuple, ClipGeometry] = {}
 
-        def resize(frame: np.ndarray) -> np.ndarray:
+        def resize(frame: AnyFrame) -> np.ndarray:
             size = frame.shape[:2]
             if size not in known:
                 known[size] = ClipGeometry(first, dict(img_shape=size))
