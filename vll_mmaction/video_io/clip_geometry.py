@@ -92,9 +92,7 @@ class ClipGeometry:
     def _fast_end(
         self, sizes: list
     ) -> tuple[list[Step], Optional[FastResize]]:
-        """The last resize with crops before it and all that follows.
-
-        And the steps before those.
+        """Split off the last resize, crops before it and all that follows.
 
         Args:
             sizes (list[tuple[int, int]]): Width and height before each step.

@@ -95,7 +95,10 @@ class FrameConverter:
                 int(frame.color_range),
             )
             if factors is not None:
-                return YuvFrame(frame, factors, self)
+                lazy = YuvFrame(frame, factors, self)
+                # Else the last row comes first, which is left to swscale.
+                if min(lazy.strides) > 0:
+                    return lazy
         return self(frame)
 
     def _filtered(

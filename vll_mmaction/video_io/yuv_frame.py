@@ -66,8 +66,10 @@ class YuvFrame:
         self.shape = (frame.height, frame.width, 3)
         """tuple[int, int, int]: As of the array of :attr:`bgr`."""
         planes: Any = frame.planes
-        strides = tuple([plane.line_size for plane in planes])
-        self.source = ((frame.width, frame.height), planes, strides, factors)
+        self.strides = tuple([plane.line_size for plane in planes])
+        """tuple[int, int, int]: Bytes from a row of Y, U, V to the next."""
+        size = frame.width, frame.height
+        self.source = (size, planes, self.strides, factors)
         """tuple: What ``resize_crop`` of ``_fast_resize.c`` reads from."""
         self._frame, self._convert = frame, convert
 
