@@ -49,7 +49,7 @@ FEATURES = [
     if any(
         'features' in row.config or 'ut_' in row.config for row in table.rows
     )
-    and 'scratch' not in table.name
+    and not any('c3d_' in row.config for row in table.rows)
 ]
 
 
