@@ -84,6 +84,20 @@ def test_errors(results, tmp_path, monkeypatch):
         run(a, '--out', out)
 
 
+def test_predictions_without_labels(results, tmp_path, capsys):
+    labelled, file = tmp_path / 'a.npz', tmp_path / 'b.npz'
+    clip_metrics._save(str(labelled), results)
+    unknown = replace(results, labels=np.full(2, -1))
+    clip_metrics._save(str(file), unknown)
+    out = tmp_path / 'out'
+    for results in (labelled, file, file):
+        run(results, '--out', out)
+    assert capsys.readouterr().out.endswith(f'{out}/videos.csv\n' * 2)
+    assert not list(out.glob('*.html')) and len(list(out.glob('*.csv'))) == 1
+    with pytest.raises(SystemExit, match='the videos have no labels'):
+        run(file, '--out', out, '--videos', '1.avi')
+
+
 def test_figures(results, tmp_path, capsys):
     file, out = tmp_path / 'a.npz', tmp_path / 'my figures'
     clip_metrics._save(str(file), results)

@@ -31,6 +31,7 @@ from .vote_plots import TOP, class_names
 from .vote_summary import VideoVotes
 
 PAGE = 'index.html'
+PREDICTIONS = 'videos.csv'
 THUMBS = 'thumbs'
 GENERATOR = 'vll_mmaction vote report'
 TEMPLATES = Path(__file__).parent / 'templates'
@@ -49,7 +50,7 @@ class Report:
     """What was written.
 
     Attributes:
-        page (Path): The page.
+        page (Path): The page, or the table where there is no page.
         num_videos (int): Videos on it.
         problems (dict[str, str]): Why a video has no thumbnails, by its name
             in the results.
@@ -64,6 +65,8 @@ def write_report(
     models: dict[str, ClipResults], out: Path, video_root: str = ''
 ) -> Report:
     """Write the page, its tables and its thumbnails.
+
+    Of videos without labels a table of the predictions is all there is.
 
     Args:
         models (dict[str, ClipResults]): Results of one model or two, by
@@ -87,6 +90,12 @@ def write_report(
     models = match_videos(models)
     check_folder(out)
     names = [str(x) for x in next(iter(models.values())).filenames]
+    votes = {title: VideoVotes(x) for title, x in models.items()}
+    tables = make_tables(by_letter(votes))
+    if not all(x.labelled for x in votes.values()):
+        write_tables(tables, out)
+        (out / PAGE).unlink(missing_ok=True)
+        return Report(out / PREDICTIONS, len(names), {})
     shown = [
         [clip_frames(results, video) for video in range(len(names))]
         for results in models.values()
@@ -100,8 +109,6 @@ def write_report(
         for number, (name, strip) in enumerate(zip(names, strips))
         if strip.reason
     }
-    votes = {title: VideoVotes(x) for title, x in models.items()}
-    tables = make_tables(by_letter(votes))
     data = page_data(votes, strips)
     for model, frames in zip(data['models'], shown):
         # The frame of each clip, and its place in the strip.
@@ -134,9 +141,11 @@ def check_folder(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f'{out} is a file: --out names a folder')
-    page = out / PAGE
-    if page.exists() and GENERATOR in page.read_text('utf-8', 'replace')[:999]:
-        return
+    for name, begin in ((PAGE, GENERATOR), (PREDICTIONS, 'file,prediction')):
+        if (out / name).exists():
+            with open(out / name, encoding='utf-8', errors='replace') as file:
+                if begin in file.read(999):
+                    return
     # A run that was stopped left thumbnails; a system, hidden files.
     others = [
         x.name

@@ -19,6 +19,7 @@ class VideoVotes:
     Attributes:
         results (ClipResults): The results.
         labels (ndarray): True class of each video, (V,) int64.
+        labelled (bool): Whether it is known of all.
         sizes (ndarray): Rows of each video, (V,) int64.
         votes (ndarray): Class that each row votes for, (M,) int64.
         scores (ndarray): Vote scores of each video, (V, K) float64.
@@ -32,6 +33,7 @@ class VideoVotes:
     def __init__(self, results: ClipResults) -> None:
         self.results = results
         self.labels = results.labels
+        self.labelled = bool(results.labels.min() >= 0)
         self.sizes = np.diff(results.video_offsets)
         self.votes = results.clip_scores.argmax(axis=1)
         videos = self.split(results.clip_scores)
