@@ -642,6 +642,44 @@ CASES = [
          'val_dataloader.dataset.data_prefix'],
     ),
     Case(
+        'path_with_a_blank_for_stock',
+        {**STOCK_VAL, f'{VAL}ann_file': 'blank.txt'},
+        '...: ... is none that ... reads (...',
+        ["blank.txt, line 2: 'my 1.avi 1'", 'VideoDataset', 'Wanted: a path'],
+    ),
+    Case(
+        'label_is_text_for_stock',
+        {**STOCK_VAL, f'{VAL}ann_file': 'names.txt'},
+        '...: ... is none that ... reads (...',
+        ["names.txt, line 1: '0.avi running'", 'Wanted: a path'],
+    ),
+    Case(
+        'empty_line_for_stock_frames',
+        {**STOCK_VAL, f'{VAL}type': 'RawframeDataset',
+         f'{VAL}ann_file': 'frames.txt', f'{VAL}data_prefix': dict(img='')},
+        '...: ... is none that ... reads (...',
+        ["frames.txt, line 2: ''", 'RawframeDataset', 'no empty lines'],
+    ),
+    Case(
+        'list_in_another_encoding_for_stock',
+        {**STOCK_VAL, f'{VAL}ann_file': 'latin.txt'},
+        '... Save the file as UTF-8...',
+        ['latin.txt', 'position 0'],
+    ),
+    Case(
+        'line_without_a_label_for_stock',
+        {**STOCK_VAL, f'{VAL}ann_file': 'some.txt'},
+        '... has no label for ... of its ... videos...',
+        ['some.txt', '1 of its 2 videos', 'number 2 (line 2)'],
+    ),
+    Case(
+        'line_without_a_label_for_stock_in_a_test',
+        {'test_dataloader.dataset': lambda config: dict(
+            STOCK_VAL['val_dataloader.dataset'](config), ann_file='some.txt')},
+        '... has no label for ... of its ... videos...',
+        ['some.txt', '1 of its 2 videos', 'a list of their own'],
+    ),
+    Case(
         'no_label_in_the_validation',
         {f'{VAL}ann_file': 'unlabelled.txt'},
         '... has too few fields...',
@@ -739,6 +777,10 @@ def config(tmp_path_factory):
     write_dataset(folder, [5, 9, 4], num_classes=3)
     (folder / 'more.txt').write_text('0.avi 0\n1.avi 7\n')
     (folder / 'unlabelled.txt').write_text('0.avi\n1.avi\n')
+    (folder / 'blank.txt').write_text('0.avi 0\nmy 1.avi 1\n')
+    (folder / 'some.txt').write_text('0.avi 0\n1.avi\n')
+    (folder / 'frames.txt').write_text('0 8 0\n\n')
+    (folder / 'latin.txt').write_bytes('é.avi 0\n'.encode('latin-1'))
     (folder / 'names.txt').write_text('0.avi running\n1.avi jumping\n')
     path = small_config(folder / 'config.py', 'vll_c3d_ucf101.py', folder)
     config = Config.fromfile(path)

@@ -120,17 +120,62 @@ def check_files(stage: str, dataset: Any) -> None:
             for transform in part.pipeline.transforms
         ):
             continue
-        names = [
-            info['filename' if 'filename' in info else 'frame_dir']
-            for info in video_infos(part)
+        infos = list(video_infos(part))
+        lost = [
+            (number, info)
+            for number, info in enumerate(infos)
+            if not (
+                osp.isfile(info['filename'])
+                if 'filename' in info
+                else osp.isdir(info['frame_dir'])
+            )
         ]
-        lost = [name for name in names if not osp.exists(name)]
         if lost:
+            number, info = lost[0]
+            name = info.get('filename', info.get('frame_dir'))
             raise ValueError(
-                f'{len(lost)} of {len(names)} videos of {part.ann_file} are '
-                f'not there, such as {lost[0]}. Correct '
+                f'{len(lost)} of {len(infos)} videos of {part.ann_file} are '
+                f'not there, such as {name!r}{_line(part, number)}. Correct '
                 f'{stage}_dataloader.dataset.data_prefix, or the list.'
             )
+
+
+def _line(part: Any, number: int) -> str:
+    """Line of a stock list, which has a video a line."""
+    whole = getattr(part, '_indices', None) is None
+    return f' (line {number + 1})' if whole else ''
+
+
+def check_labelled(stage: str, dataset: Any) -> bool:
+    """See that a list has labels; in a test it may have none at all.
+
+    Stock datasets read a line without one as the label -1.
+
+    Args:
+        stage (str): See :func:`check_files`.
+        dataset (Dataset): Of that stage.
+
+    Returns:
+        bool: Whether it has.
+    """
+    labelled = True
+    for part in dataset_parts(dataset):
+        labels = labels_of(part)
+        if not getattr(part, 'labelled', True):
+            labelled = False
+        elif labels is not None and (labels < 0).any():
+            number = int((labels < 0).argmax())
+            if stage != 'test' or (labels >= 0).any():
+                raise ValueError(
+                    f'{part.ann_file} has no label for '
+                    f'{int((labels < 0).sum())} of its {len(labels)} videos, '
+                    f'the first of them number {number + 1}'
+                    f'{_line(part, number)}. Write one, or leave the line '
+                    'out; videos without labels can be tested in a list of '
+                    'their own.'
+                )
+            labelled = False
+    return labelled
 
 
 def check_sample(stage: str, model: nn.Module, dataset: Any) -> None:
