@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vll_mmaction.evaluation import ClipResults, clip_metrics
+from vll_mmaction.evaluation import ClipResults, save_clip_results
 from vll_mmaction.visualization.result_files import load_models, match_videos
 
 SIZES = (3, 1, 2)
@@ -33,7 +33,7 @@ def results():
 def save(folder, **models):
     files = [str(folder / f'{name}.npz') for name in models]
     for file, model in zip(files, models.values()):
-        clip_metrics._save(file, model)
+        save_clip_results(file, model)
     return files
 
 

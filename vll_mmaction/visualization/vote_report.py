@@ -198,7 +198,7 @@ def _clip_weights(votes: VideoVotes) -> list[list[float]]:
     results = votes.results
     if not results.clip_weights.size:
         return []
-    weights = votes.split(results.clip_weights.astype(np.float64))
+    weights = results.split(results.clip_weights.astype(np.float64))
     return [
         x.reshape(-1, views).sum(axis=1).round(3).tolist()
         for x, views in zip(weights, results.views_per_clip)
@@ -207,6 +207,7 @@ def _clip_weights(votes: VideoVotes) -> list[list[float]]:
 
 def _model_data(title: str, votes: VideoVotes) -> dict:
     sure = np.rint(100 * votes.results.clip_scores.max(axis=1)).astype(int)
+    split = votes.results.split
     top = np.argsort(-votes.scores, axis=1, kind='stable')[:, :TOP]
     # The ground truth is always among the classes shown.
     missing = (top != votes.labels[:, None]).all(axis=1)
@@ -217,8 +218,8 @@ def _model_data(title: str, votes: VideoVotes) -> dict:
         winners=votes.winners.tolist(),
         agreement=votes.agreement.round(3).tolist(),
         truth=votes.probability(votes.labels).round(4).tolist(),
-        votes=[x.tolist() for x in votes.split(votes.votes)],
-        sure=[x.tolist() for x in votes.split(sure)],
+        votes=[x.tolist() for x in split(votes.votes)],
+        sure=[x.tolist() for x in split(sure)],
         views=votes.results.views_per_clip.tolist(),
         weights=_clip_weights(votes),
         top=top.tolist(),
