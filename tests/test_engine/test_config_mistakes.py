@@ -219,13 +219,13 @@ CASES = [
         'num_classes_too_small',
         {f'{HEAD}num_classes': 2},
         'model.cls_head.num_classes=..., but ... has the label ...',
-        ['num_classes=2', 'ann.txt has the label 2', 'at least 3'],
+        ['num_classes=2', 'ann.txt has the label 2 (line 3)', 'at least 3'],
     ),
     Case(
         'num_classes_too_small_for_the_test_videos',
         {'val_dataloader.dataset.ann_file': 'more.txt'},
         'model.cls_head.num_classes=..., but ... has the label ...',
-        ['num_classes=3', 'more.txt has the label 7', 'at least 8'],
+        ['num_classes=3', 'more.txt has the label 7 (line 2)', 'at least 8'],
     ),
     Case(
         'num_classes_too_small_in_a_test',

@@ -6,9 +6,14 @@ keys of the config, their values, and what to write instead.
 
 import os.path as osp
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Callable
 
-from mmaction.datasets import RawframeDataset, VideoDataset
+from mmaction.datasets import (
+    BaseActionDataset,
+    RawframeDataset,
+    VideoDataset,
+)
 from mmaction.datasets import transforms as stock
 from mmaction.models import ActionDataPreprocessor, Recognizer2D, Recognizer3D
 from mmaction.models.heads import BaseHead
@@ -141,9 +146,12 @@ def check_files(stage: str, dataset: Any) -> None:
 
 
 def _line(part: Any, number: int) -> str:
-    """Line of a stock list, which has a video a line."""
-    whole = getattr(part, '_indices', None) is None
-    return f' (line {number + 1})' if whole else ''
+    """Where a video is in the list; '' if that is not known."""
+    info = next(islice(video_infos(part), number, None), {})
+    line = info.get('line')
+    if isinstance(part, BaseActionDataset) and part._indices is None:
+        line = number + 1  # stock has a video a line
+    return f' (line {line})' if line else ''
 
 
 def check_labelled(stage: str, dataset: Any) -> bool:
@@ -289,14 +297,16 @@ def check_labels(model: nn.Module, dataset: Any) -> None:
         if largest >= head.num_classes:
             raise ValueError(
                 f'model.cls_head.num_classes={head.num_classes}, but '
-                f'{part.ann_file} has the label {largest}. Set num_classes '
-                f'to at least {largest + 1}, or use the annotation file of '
-                'that many classes.'
+                f'{part.ann_file} has the label {largest}'
+                f'{_line(part, int(labels.argmax()))}. Set num_classes to at '
+                f'least {largest + 1}, or use the annotation file of that '
+                'many classes.'
             )
         names = getattr(part, 'metainfo', {}).get('classes')
         if names and largest >= len(names):
             raise ValueError(
                 f"metainfo['classes'] names {len(names)} classes, but "
-                f'{part.ann_file} has the label {largest}. Name at least '
+                f'{part.ann_file} has the label {largest}'
+                f'{_line(part, int(labels.argmax()))}. Name at least '
                 f'{largest + 1}, or leave the names out.'
             )
