@@ -528,7 +528,7 @@ CASES = [
     Case(
         'stock_frame_sampling',
         {SAMPLE: dict(type='SampleFrames', clip_len=4)},
-        'The pipeline of a ... needs the transform ...',
+        'The pipeline for ... needs the transform ...',
         ["type='SampleVideoClips'", "'SampleFrames'"],
     ),
     Case(
@@ -618,7 +618,7 @@ CASES = [
     Case(
         'stock_frame_sampling_in_the_validation',
         {VAL_SAMPLE: ONE_CLIP},
-        'The pipeline of a ... needs the transform ...',
+        'The pipeline for ... needs the transform ...',
         ["type='SampleVideoClips'", "'SampleFrames'"],
     ),
     # --- validation
