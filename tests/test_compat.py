@@ -402,6 +402,28 @@ def test_launcher_and_ddp_without_cuda(monkeypatch, tmp_path):
     assert torch.cuda.set_device is set_device
 
 
+def test_gloo_ends_before_python(monkeypatch, tmp_path):
+    for name in ('RANK', 'LOCAL_RANK', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+        monkeypatch.setenv(name, '0' if 'RANK' in name else '1')
+    at_exit = []
+    monkeypatch.setattr(pytorch.atexit, 'register', at_exit.append)
+    init_method = f'file://{tmp_path}/init'
+    dist_cfg = dict(
+        backend='gloo', init_method=init_method, rank=0, world_size=1
+    )
+    Runner(
+        ToyModel(),
+        work_dir=str(tmp_path),
+        launcher='pytorch',
+        env_cfg=dict(dist_cfg=dist_cfg),
+    )
+    assert torch.distributed.is_initialized()
+    end = at_exit[at_exit.index(pytorch._end_gloo)]
+    end()
+    assert not torch.distributed.is_initialized()
+    end()  # A user's script may have ended it.
+
+
 def test_launcher_with_cuda_is_left_alone(monkeypatch):
     devices = []
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)

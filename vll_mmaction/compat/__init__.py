@@ -26,6 +26,7 @@ def apply() -> None:
         pytorch.allow_checkpoint_types,
         pytorch.refuse_unsafe_checkpoints,
         pytorch.allow_launcher_without_cuda,
+        pytorch.end_gloo_before_python,
         pytorch.allow_ddp_on_cpu,
         pytorch.allow_compile,
         pytorch.allow_no_workers,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vll_mmaction.structures import labels_of_each, meta_of_each
 
+from ..losses.batch_videos import BatchVideos
 from ..losses.clip_grouping import number_videos, send_to
 from .stock_twins import register_twins
 from .voting import VOTE_RULES
@@ -295,22 +296,12 @@ def _consistency(
         classes (Tensor): Label of each clip, (M,) int64.
         video_ids (Tensor): (M,) int64 on the CPU.
     """
-    groups = number_videos(video_ids)
-    num_videos = len(groups.counts)
-    video = send_to(groups.video, cls_scores.device)
-
+    videos = BatchVideos(number_videos(video_ids), cls_scores.float())
     answers = cls_scores.detach().argmax(dim=1)
-    one = torch.ones_like(answers, dtype=torch.float32)
-    num_classes = cls_scores.shape[1]
-    votes = one.new_zeros(num_videos * num_classes)
-    votes = votes.index_add(0, video * num_classes + answers, one)
-    votes = votes.view(num_videos, num_classes)
-    clips = votes.sum(dim=1)
-    wrong = one.new_zeros(num_videos)
-    wrong = wrong.index_add(0, video, (answers != classes).float())
+    votes = videos.total(F.one_hot(answers, cls_scores.shape[1]).float())
     return dict(
-        wrong_clips=(wrong / clips).mean(),
-        agreement=(votes.amax(dim=1) / clips).mean(),
+        wrong_clips=videos.average((answers != classes).float()),
+        agreement=(votes.amax(dim=1) / videos.counts).mean(),
     )
 
 
