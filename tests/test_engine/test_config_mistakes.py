@@ -373,6 +373,30 @@ CASES = [
          'load_from without resume'],
     ),
     Case(
+        'folder_as_a_checkpoint',
+        {'load_from': 'OTHER'},
+        '... is a folder: name a checkpoint...',
+        ['it holds classes.pth, cut.pth, empty.pth, other.pth'],
+    ),
+    Case(
+        'another_file_as_a_checkpoint',
+        {'load_from': 'OTHER/ann.txt'},
+        '... is no checkpoint, or was cut short...',
+        ['ann.txt', 'Name another'],
+    ),
+    Case(
+        'checkpoint_that_was_cut_short',
+        {'load_from': 'OTHER/cut.pth', 'test_cfg': dict(type='TestLoop')},
+        '... is no checkpoint, or was cut short...',
+        ['cut.pth', 'fetch it again'],
+    ),
+    Case(
+        'empty_checkpoint',
+        {'load_from': 'OTHER/empty.pth'},
+        '... is no checkpoint, or was cut short...',
+        ['empty.pth'],
+    ),
+    Case(
         'address_without_a_connection',
         {'load_from': 'http://127.0.0.1:9/net-1.pth'},
         '... could not be fetched (...',
@@ -809,6 +833,9 @@ def other_data(tmp_path_factory):
     for name, parameters in shapes.items():
         state = {key: torch.zeros(shape) for key, shape in parameters.items()}
         torch.save(dict(state_dict=state), folder / name)
+    whole = (folder / 'classes.pth').read_bytes()
+    (folder / 'cut.pth').write_bytes(whole[: len(whole) // 2])
+    (folder / 'empty.pth').touch()
     write_dataset(folder, [5])
     videos = folder / 'videos'
     (videos / '0.avi').rename(videos / 'other_0.avi')

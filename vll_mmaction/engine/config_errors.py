@@ -8,10 +8,13 @@ loading changes.
 """
 
 import difflib
+import errno
 import functools
 import importlib
 import inspect
+import os
 import os.path as osp
+import pickle
 import re
 import traceback
 from collections.abc import Iterator
@@ -28,6 +31,11 @@ MAX_NAMES = 12
 
 _EXPLAINED = (AssertionError, IndexError, KeyError, TypeError, ValueError)
 
+# What PyTorch says of a file that is no archive, and no pickle either.
+_NO_CHECKPOINT = (
+    'PytorchStreamReader|unexpected EOF|Unsupported operand|unexpected pos'
+)
+
 # In mmengine.runner a function has that name.
 mmengine_checkpoint = importlib.import_module('mmengine.runner.checkpoint')
 
@@ -35,10 +43,11 @@ mmengine_checkpoint = importlib.import_module('mmengine.runner.checkpoint')
 def explain() -> None:
     """Let errors of MMEngine say what is allowed, or to be done. Idempotent.
 
-    Those of building by a registry, and of fetching a checkpoint.
+    Those of building by a registry, and of fetching and reading a checkpoint.
     """
     _explain_build()
     _explain_download()
+    _explain_checkpoint()
 
 
 def _explain_download() -> None:
@@ -62,6 +71,43 @@ def _explain_download() -> None:
 
     load_url._wrapped_by_vll_mmaction = True
     mmengine_checkpoint.load_url = load_url
+
+
+def _explain_checkpoint() -> None:
+    loader = mmengine_checkpoint.CheckpointLoader
+    original = loader.load_checkpoint
+    if hasattr(original, '_wrapped_by_vll_mmaction'):
+        return
+
+    @functools.wraps(original)
+    def load_checkpoint(filename: str, *args: Any, **kwargs: Any) -> Any:
+        if osp.isdir(filename):
+            names = sorted(
+                name for name in os.listdir(filename) if name.endswith('.pth')
+            )
+            raise ValueError(
+                f'{filename} is a folder: name a checkpoint, of which it '
+                f'holds {", ".join(names[:MAX_NAMES]) or "none"}.'
+            )
+        try:
+            return original(filename, *args, **kwargs)
+        except (
+            *(EOFError, OSError, RuntimeError),
+            pickle.UnpicklingError,
+        ) as error:
+            if not (
+                isinstance(error, EOFError)
+                or getattr(error, 'errno', None) == errno.EINVAL
+                or re.search(_NO_CHECKPOINT, str(error))
+            ):
+                raise
+            raise ValueError(
+                f'{filename} is no checkpoint, or was cut short. Name '
+                'another, or fetch it again.'
+            ) from error
+
+    load_checkpoint._wrapped_by_vll_mmaction = True
+    loader.load_checkpoint = staticmethod(load_checkpoint)
 
 
 def _explain_build() -> None:
