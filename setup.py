@@ -65,8 +65,8 @@ setup(
     ],
     packages=find_packages(include=['vll_mmaction', 'vll_mmaction.*']),
     package_data={'vll_mmaction.visualization': ['templates/*']},
-    # Frames are resized faster with it, to the same pixels. Where there is no
-    # C compiler it is left out.
+    # Frames are converted and resized faster with it, to the same pixels.
+    # Where there is no C compiler it is left out.
     ext_modules=[
         Extension(
             'vll_mmaction.video_io._fast_resize',

@@ -84,13 +84,13 @@ def cache(tmp_path):
 def opened(monkeypatch):
     """Videos that were opened."""
     paths = []
-    read_frames = frame_cache.read_frames
+    read_frames = frame_cache.read_lazy_frames
 
     def spy(path, *args):
         paths.append(os.path.basename(path))
         return read_frames(path, *args)
 
-    monkeypatch.setattr(frame_cache, 'read_frames', spy)
+    monkeypatch.setattr(frame_cache, 'read_lazy_frames', spy)
     return paths
 
 

@@ -11,7 +11,8 @@ the rounds, so that a noisy machine does little harm.
 - stock, one pass: the same transforms on all clips at once.
 - decord in VideoClipDataset: stock reading, a crop of its own for each clip.
 - ours: VideoReaderInit and ReadVideoClips in VideoClipDataset.
-- ours, not compiled: the same where OpenCV resizes, see fast_resize.py.
+- ours, not compiled: the same where swscale converts and OpenCV resizes, see
+  fast_resize.py.
 - ours, frames by OpenCV: the same with OpenCV's decoder in place of PyAV.
 - ours, a clip at a time: as ours, where each clip is read on its own.
 - the same with "cache": first epoch, an empty cache of decoded frames is
@@ -25,7 +26,7 @@ the rounds, so that a noisy machine does little harm.
 
 torchvision's VideoClips and PyTorchVideo's clip sampler take part where they
 are installed. A second table shows where the time of ours goes (not compiled,
-resizing belongs to its last row).
+conversion and resizing belong to its last row).
 
 Example::
 
@@ -58,8 +59,7 @@ CALLS = "OpenCV's calls alone"
 LIMIT = 'codec alone'
 PARTS = [
     'decoding',
-    'conversion to RGB',
-    'resizing, crop, flip, writing',
+    'conversion to RGB, resizing, crop, flip, writing',
     'the rest: Python, NumPy, PyTorch, opening the file',
 ]
 GEOMETRY = [
@@ -89,7 +89,7 @@ def opened(path: str) -> cv2.VideoCapture:
 
 
 def opencv_frames(path: str, wanted: np.ndarray, _) -> Iterator:
-    """What ``read_frames`` gives, by OpenCV."""
+    """What ``read_lazy_frames`` gives, by OpenCV."""
     capture, position, frame = opened(path), 0, None
     for number in wanted.tolist():
         while position <= number:
@@ -173,7 +173,9 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
             read(ours, clips)
 
     def by_opencv() -> None:
-        with mock.patch.object(video_reader, 'read_frames', opencv_frames):
+        with mock.patch.object(
+            video_reader, 'read_lazy_frames', opencv_frames
+        ):
             read(ours, clips)
 
     def fill() -> None:
@@ -251,7 +253,7 @@ def other_packages(path: str, num_clips: int) -> dict:
 def where_time_goes(read: Callable, rounds: int) -> dict:
     """Milliseconds of a video that parts of our reader take.
 
-    Not compiled, resizing belongs to the rest.
+    Not compiled, conversion and resizing belong to the rest.
 
     Args:
         read (Callable): Reads the video by ours.
@@ -261,7 +263,6 @@ def where_time_goes(read: Callable, rounds: int) -> dict:
         dict[str, float]: Medians.
     """
     from vll_mmaction.video_io.fast_resize import FastResize
-    from vll_mmaction.video_io.frame_convert import FrameConverter
     from vll_mmaction.video_io.video_file import VideoFile
 
     taken: dict[str, float] = {}
@@ -287,14 +288,9 @@ def where_time_goes(read: Callable, rounds: int) -> dict:
     with (
         mock.patch.object(VideoFile, 'decode', timed_decode),
         mock.patch.object(
-            FrameConverter,
-            '__call__',
-            timed('conversion to RGB', FrameConverter.__call__),
-        ),
-        mock.patch.object(
             FastResize,
             '__call__',
-            timed('resizing, crop, flip, writing', FastResize.__call__),
+            timed(PARTS[1], FastResize.__call__),
         ),
     ):
         for _ in range(rounds):

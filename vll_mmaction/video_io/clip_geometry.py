@@ -23,6 +23,7 @@ from mmaction.datasets.transforms import (
 
 from .clip_array import InterleavedClips, PlanarClips
 from .fast_resize import FastResize
+from .yuv_frame import AnyFrame, YuvFrame
 
 RESIZES = (Resize, RandomRescale)
 # Of RandomCrop: CenterCrop, RandomResizedCrop, MultiScaleCrop.
@@ -91,7 +92,7 @@ class ClipGeometry:
     def _fast_end(
         self, sizes: list
     ) -> tuple[list[Step], Optional[FastResize]]:
-        """The steps before the last resize, and it with all that follows.
+        """Split off the last resize, crops before it and all that follows.
 
         Args:
             sizes (list[tuple[int, int]]): Width and height before each step.
@@ -108,11 +109,15 @@ class ClipGeometry:
         if interpolation != 'bilinear' or args.get('flip', (1,)) != (1,):
             return self.steps, None
         box = args.get('crop', (0, 0, *size))
-        return self.steps[:start], FastResize.if_exact(
-            sizes[start], size, box, 'flip' in args
+        first, left, top = self.steps[:start], 0, 0
+        while first and first[-1][0] == 'crop':
+            _, corner = first.pop()
+            left, top = left + corner[0], top + corner[1]
+        return first, FastResize.if_exact(
+            sizes[start], size, box, 'flip' in args, (left, top)
         )
 
-    def resized_to(self, image: np.ndarray) -> dict:
+    def resized_to(self, image: AnyFrame) -> dict:
         """``resized`` of :meth:`write` for a frame that has been resized.
 
         Args:
@@ -126,7 +131,7 @@ class ClipGeometry:
 
     def write(
         self,
-        frame: np.ndarray,
+        frame: AnyFrame,
         clips: Union[InterleavedClips, PlanarClips],
         place: int,
         resized: Optional[dict] = None,
@@ -134,30 +139,40 @@ class ClipGeometry:
         """Resize, crop and flip a frame, and write it into a clip.
 
         Args:
-            frame (np.ndarray): (H, W, 3) uint8, BGR.
+            frame (np.ndarray | YuvFrame): (H, W, 3) uint8, BGR, or as it was
+                decoded.
             clips (InterleavedClips | PlanarClips): Written into.
             place (int): See :meth:`PlanarClips.write`.
             resized (dict, optional): What the frame was resized to already,
                 shared by the clips that hold it. None if this is the only
                 one: then only what the crop needs is resized.
         """
-        shared = resized is not None and not self._first
-        if self._fast and not shared:
-            image = self._do(self._first, frame, resized)
-            self._fast(image, clips.planes(place))
+        if self._fast and (
+            resized is None or self._first or self.steps[0][0] == 'crop'
+        ):
+            if self._first:
+                frame = self._do(self._first, _converted(frame), resized)
+            self._fast(frame, clips.planes(place))
         else:
-            clips.write(place, self._do(self.steps, frame, resized))
+            clips.write(
+                place, self._do(self.steps, _converted(frame), resized)
+            )
 
-    def apply(self, frame: np.ndarray) -> np.ndarray:
+    def apply(self, frame: AnyFrame) -> np.ndarray:
         """Resize, crop and flip a frame.
 
         Args:
-            frame (np.ndarray): (H, W, C) uint8.
+            frame (np.ndarray | YuvFrame): (H, W, C) uint8, or as it was
+                decoded.
 
         Returns:
-            np.ndarray: (*shape, C) uint8, perhaps a view.
+            np.ndarray: (*shape, C) uint8, BGR for C = 3, perhaps a view.
         """
-        return self._do(self.steps, frame)
+        if self._fast and not self._first and isinstance(frame, YuvFrame):
+            image = np.empty((*self.shape, 3), np.uint8)
+            self._fast(frame, image.transpose(2, 0, 1)[::-1])
+            return image
+        return self._do(self.steps, _converted(frame))
 
     def _do(
         self,
@@ -190,6 +205,10 @@ class ClipGeometry:
             else:
                 image = cv2.flip(image, args[0])
         return image
+
+
+def _converted(frame: AnyFrame) -> np.ndarray:
+    return frame.bgr if isinstance(frame, YuvFrame) else frame
 
 
 def _image_size(results: dict) -> tuple[int, int]:

@@ -1,16 +1,17 @@
-"""Resize, crop and flip a frame into a clip, in one pass.
+"""Convert, resize, crop and flip a frame into a clip, in one pass.
 
-Does in ``_fast_resize.c`` what takes OpenCV several calls, for the pixels of
-the crop alone. It is compiled when the package is installed; where there is
-no C compiler, no x86-64 processor with AVX2 or another OpenCV that resizes to
-other pixels, OpenCV does the work, and the pixels are the same.
+Does in ``_fast_resize.c`` what takes swscale and OpenCV several calls, for the
+pixels of the crop alone. It is compiled when the package is installed; where
+there is no C compiler, no x86-64 processor with AVX2 or another version of
+theirs that gives other pixels, they do the work, and the pixels are the same.
 """
 
 import functools
 from typing import Optional
 
-import mmcv
 import numpy as np
+
+from .yuv_frame import AnyFrame, YuvFrame
 
 try:
     from ._fast_resize import resize_crop
@@ -25,10 +26,13 @@ class FastResize:
     """Bilinear resizing, a crop, and perhaps a horizontal flip.
 
     Args:
-        source (tuple[int, int]): Width and height of the frames.
-        size (tuple[int, int]): Width and height to resize them to.
+        source (tuple[int, int]): Width and height of what is resized: the
+            frames, or a part of them.
+        size (tuple[int, int]): Width and height to resize it to.
         box (tuple[int, int, int, int]): Left, top, right, bottom of the crop.
         flip (bool): Whether to flip the crop.
+        corner (tuple[int, int]): Left and top of the part of the frames.
+            Defaults to (0, 0).
     """
 
     def __init__(
@@ -37,12 +41,16 @@ class FastResize:
         size: tuple[int, int],
         box: tuple[int, int, int, int],
         flip: bool,
+        corner: tuple[int, int] = (0, 0),
     ) -> None:
         left, top, right, bottom = box
-        columns, rows = _columns(source[0], size[0]), _rows(source[1], size[1])
+        columns, column_weights = _columns(source[0], size[0])
+        rows, row_weights = _rows(source[1], size[1])
         self._tables = (
-            *(table[left:right] for table in columns),
-            *(table[top:bottom] for table in rows),
+            columns[left:right] + np.int32(corner[0]),
+            column_weights[left:right],
+            rows[top:bottom] + np.int32(corner[1]),
+            row_weights[top:bottom],
         )
         self._flip = flip
 
@@ -53,27 +61,29 @@ class FastResize:
         size: tuple[int, int],
         box: tuple[int, int, int, int],
         flip: bool,
+        corner: tuple[int, int] = (0, 0),
     ) -> Optional['FastResize']:
         """One that gives OpenCV's pixels, or None if that cannot be had."""
         if resize_crop is None or not _is_exact(source, size):
             return None
-        return cls(source, size, box, flip)
+        return cls(source, size, box, flip, corner)
 
-    def __call__(self, frame: np.ndarray, planes: np.ndarray) -> None:
+    def __call__(self, frame: AnyFrame, planes: np.ndarray) -> None:
         """Write a frame's crop.
 
         Args:
-            frame (np.ndarray): (H, W, 3) uint8, BGR; its rows must be
-                contiguous, as those of a crop are.
+            frame (np.ndarray | YuvFrame): As decoded, or (H, W, 3) uint8,
+                BGR; its rows must be contiguous, as those of a crop are.
             planes (np.ndarray): (3, height, width) uint8, RGB, of the crop:
                 planes whose rows are contiguous, or a view of (height, width,
-                3) whose rows are.
+                3), RGB or BGR, whose rows are.
 
         Raises:
             TypeError, ValueError: The frame is too small, or an array is not
                 as above.
         """
-        resize_crop(frame, *self._tables, planes, self._flip)
+        source = frame.source if isinstance(frame, YuvFrame) else frame
+        resize_crop(source, *self._tables, planes, self._flip)
 
 
 @functools.lru_cache(maxsize=2**12)
@@ -139,6 +149,8 @@ def _is_exact(source: tuple[int, int], size: tuple[int, int]) -> bool:
 @functools.lru_cache(maxsize=2**16)
 def _gives_the_same(source: tuple[int, int], size: tuple[int, int]) -> bool:
     """Try on noise whether OpenCV gives the same pixels."""
+    import mmcv  # which subprocesses that only decode do without
+
     noise = np.random.default_rng(0).integers(
         0, 256, (source[1], source[0], 3), dtype=np.uint8
     )

@@ -22,8 +22,9 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 
-from .frame_source import read_frames
+from .frame_source import read_lazy_frames
 from .video_facts import KeyPacket
+from .yuv_frame import AnyFrame
 
 FORMAT = 'vll_mmaction decoded frames'
 VERSION = 1
@@ -69,10 +70,10 @@ class FrameCache:
         path: str,
         wanted: np.ndarray,
         num_frames: int,
-        resize: Callable[[np.ndarray], np.ndarray],
+        resize: Callable[[AnyFrame], np.ndarray],
         settings: str,
         keys: Sequence[KeyPacket] = (),
-    ) -> Iterator[tuple[tuple[int, ...], np.ndarray, bool]]:
+    ) -> Iterator[tuple[tuple[int, ...], AnyFrame, bool]]:
         """Frames of a video, from the cache, which is filled on the way.
 
         Args:
@@ -86,9 +87,9 @@ class FrameCache:
                 that are not kept.
 
         Yields:
-            tuple: (height, width) of the video, a wanted frame as (H, W, 3)
-            uint8, BGR, not to be kept or written to, and whether it is
-            resized.
+            tuple: (height, width) of the video, a wanted frame, not to be
+            kept or written to, and whether it is resized: then it is (H, W,
+            3) uint8, BGR, else see :func:`read_lazy_frames`.
 
         Raises:
             ValueError: See :func:`read_frames`, for frames that are wanted.
@@ -108,7 +109,7 @@ class FrameCache:
                 file, key, path, rest, num_frames, resize
             )
         if rest:
-            for _, frame in read_frames(path, np.asarray(rest), keys):
+            for _, frame in read_lazy_frames(path, np.asarray(rest), keys):
                 yield frame.shape[:2], frame, False
 
     def _keep(
@@ -118,12 +119,12 @@ class FrameCache:
         path: str,
         wanted: list[int],
         num_frames: int,
-        resize: Callable[[np.ndarray], np.ndarray],
+        resize: Callable[[AnyFrame], np.ndarray],
     ) -> Generator[tuple[tuple[int, ...], np.ndarray, bool], None, list[int]]:
         """Decode a whole video into a file; return what is still wanted."""
         writer, rest = None, wanted[::-1]
         try:
-            for number, frame in read_frames(path, np.arange(num_frames)):
+            for number, frame in read_lazy_frames(path, np.arange(num_frames)):
                 image = resize(frame)
                 if number == 0:
                     video_shape = frame.shape[:2]

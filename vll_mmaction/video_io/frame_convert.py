@@ -6,6 +6,7 @@ fast; it rounds others differently with some versions of FFmpeg, and these go
 through a graph of filters as they would in the program.
 """
 
+import functools
 import math
 from typing import Any, Optional
 
@@ -13,6 +14,7 @@ import av
 import cv2
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import (
     ColorRange,
@@ -21,9 +23,9 @@ from av.video.reformatter import (
     VideoReformatter,
 )
 
-# Of `AVColorSpace`, those that YUV is converted from by a matrix: BT.709,
-# unspecified, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020.
-_MATRICES = (1, 2, 4, 5, 6, 7, 9)
+from . import fast_resize
+from .yuv_frame import MATRICES, AnyFrame, YuvFrame, colour_factors
+
 # Filters of a turn by 90, 180 and 270 degrees.
 TURNS = (
     (('transpose', 'clock'),),
@@ -57,21 +59,47 @@ class FrameConverter:
         """
         steps = orientation(frame)
         if not steps and _is_plain(frame):
-            converted = self._reformatter.reformat(
+            return _reformatted(
+                self._reformatter,
                 frame,
-                format='bgr24',
-                interpolation=Interpolation.BICUBIC,
-                src_colorspace=int(frame.colorspace),
-                dst_colorspace=Colorspace.ITU601,
-                src_color_range=frame.color_range,
-                dst_color_range=ColorRange.JPEG,
-                **_ONE_THREAD,
+                int(frame.colorspace),
+                int(frame.color_range),
             )
-            return _pixels(converted)
         # To BGR this rounds in other ways than to RGB.
         return cv2.cvtColor(
             _pixels(self._filtered(frame, steps)), cv2.COLOR_RGB2BGR
         )
+
+    def lazily(self, frame: av.VideoFrame) -> AnyFrame:
+        """Convert a frame, unless the pixels of a crop can be had alone.
+
+        Args:
+            frame (av.VideoFrame): As decoded.
+
+        Returns:
+            np.ndarray | YuvFrame: As above, or what :class:`FastResize`
+            converts, to the same pixels.
+
+        Raises:
+            ValueError: As above.
+        """
+        if (
+            fast_resize.resize_crop is not None
+            and not orientation(frame)
+            and _is_plain(frame)
+        ):
+            factors = _exact_factors(
+                frame.width,
+                frame.format.name,
+                int(frame.colorspace),
+                int(frame.color_range),
+            )
+            if factors is not None:
+                lazy = YuvFrame(frame, factors, self)
+                # Else the last row comes first, which is left to swscale.
+                if min(lazy.strides) > 0:
+                    return lazy
+        return self(frame)
 
     def _filtered(
         self, frame: av.VideoFrame, steps: tuple[tuple[str, str], ...]
@@ -93,6 +121,60 @@ class FrameConverter:
             ) from error
 
 
+def _reformatted(
+    reformatter: VideoReformatter,
+    frame: av.VideoFrame,
+    colorspace: int,
+    color_range: int,
+) -> np.ndarray:
+    """A plain frame, (H, W, 3) uint8, BGR, by its matrix and range."""
+    converted = reformatter.reformat(
+        frame,
+        format='bgr24',
+        interpolation=Interpolation.BICUBIC,
+        # PyAV 15 forgets the range if the matrices are equal. 6 is as 5.
+        src_colorspace=6 if colorspace == Colorspace.ITU601 else colorspace,
+        dst_colorspace=Colorspace.ITU601,
+        src_color_range=color_range,
+        dst_color_range=ColorRange.JPEG,
+        **_ONE_THREAD,
+    )
+    return _pixels(converted)
+
+
+@functools.lru_cache(maxsize=2**12)
+def _exact_factors(
+    width: int, pixel_format: str, colorspace: int, color_range: int
+) -> Optional[tuple[int, ...]]:
+    """Factors by which the compiled part gives the reformatter's pixels.
+
+    Args:
+        width (int): Of the frames.
+        pixel_format (str): Of plain frames.
+        colorspace (int): Their matrix.
+        color_range (int): Their range.
+
+    Returns:
+        tuple[int, ...], optional: See :func:`colour_factors`; None if the
+        pixels of noise differ.
+    """
+    height = 64
+    noise = av.VideoFrame(width, height, pixel_format)
+    rng = np.random.default_rng(0)
+    planes: Any = noise.planes
+    for plane in planes:
+        values = np.frombuffer(plane, np.uint8)
+        values[:] = rng.integers(0, 256, len(values), np.uint8)
+    factors = colour_factors(colorspace, color_range == ColorRange.JPEG)
+    found = np.empty((height, width, 3), np.uint8)
+    size = width, height
+    fast_resize.FastResize(size, size, (0, 0, *size), False)(
+        YuvFrame(noise, factors, _pixels), found.transpose(2, 0, 1)[::-1]
+    )
+    wanted = _reformatted(VideoReformatter(), noise, colorspace, color_range)
+    return factors if np.array_equal(found, wanted) else None
+
+
 def _pixels(frame: av.VideoFrame) -> np.ndarray:
     """(H, W, 3) uint8 of a frame of 24 bits a pixel, without a copy."""
     plane: Any = frame.planes[0]
@@ -106,7 +188,7 @@ def _is_plain(frame: av.VideoFrame) -> bool:
     """Whether the reformatter of every version of PyAV is right."""
     if frame.width % 2 or frame.height % 2 or frame.interlaced_frame:
         return False
-    if int(frame.colorspace) not in _MATRICES:
+    if int(frame.colorspace) not in MATRICES:
         return False
     name = frame.format.name
     is_full = int(frame.color_range) == ColorRange.JPEG
@@ -155,7 +237,9 @@ def orientation(frame: av.VideoFrame) -> tuple[tuple[str, str], ...]:
     Raises:
         ValueError: The angle is no multiple of 90 degrees.
     """
-    data: Any = frame.side_data
+    # `frame.side_data` is kept by the frame and keeps it: its memory would be
+    # free for others only when the garbage collector has found both.
+    data: Any = SideDataContainer(frame)
     if not len(data):
         return ()
     found = data.get(SideDataType.DISPLAYMATRIX)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Optional
+from typing import Callable, Optional, TypeVar
 
 import av
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from .frame_convert import FrameConverter
 from .video_facts import KeyPacket
 from .video_file import VideoFile
+from .yuv_frame import AnyFrame
 
 # Frames that are decoded in the time of a seek.
 SEEK_COST = 40
+_Image = TypeVar('_Image')
 
 
 def read_frames(
@@ -34,7 +36,34 @@ def read_frames(
         ValueError: The file cannot be opened, decoded or converted, or ends
             before the last wanted frame; the message names the file.
     """
-    reading, convert = _Reading(path, keys), FrameConverter()
+    return _read(path, wanted, keys, FrameConverter())
+
+
+def read_lazy_frames(
+    path: str, wanted: np.ndarray, keys: Sequence[KeyPacket] = ()
+) -> Iterator[tuple[int, AnyFrame]]:
+    """Decode frames of a video for those who need a part of their pixels.
+
+    Args:
+        path, wanted, keys: See :func:`read_frames`.
+
+    Yields:
+        tuple[int, np.ndarray | YuvFrame]: Frame number, and the frame as
+        :func:`read_frames` gives it or as it is before that.
+
+    Raises:
+        ValueError: See :func:`read_frames`.
+    """
+    return _read(path, wanted, keys, FrameConverter().lazily)
+
+
+def _read(
+    path: str,
+    wanted: np.ndarray,
+    keys: Sequence[KeyPacket],
+    convert: Callable[[av.VideoFrame], _Image],
+) -> Iterator[tuple[int, _Image]]:
+    reading = _Reading(path, keys)
     try:
         for number in wanted.tolist():
             frame = reading.frame(number)

@@ -280,11 +280,11 @@ def test_a_frame_is_decoded_once_and_only_wanted_ones_converted(
 
     counted(VideoFile, '__init__')
     counted(VideoFile, 'decode')
-    counted(FrameConverter, '__call__')
+    counted(FrameConverter, 'lazily')
     data = dataset(folder, ours(sample=dict(SAMPLE, clip_stride=4)))
     read(data, [0, 1, 6])
     # Clips of 8 frames from 0, 4 and 24 on.
-    assert counts == dict(__init__=1, decode=1, frame=32, __call__=12 + 8)
+    assert counts == dict(__init__=1, decode=1, frame=32, lazily=12 + 8)
 
 
 # -------------------------------------------------------------- some frames

@@ -33,9 +33,10 @@ from torch.utils.data import get_worker_info
 from ...video_io.clip_array import InterleavedClips, PlanarClips
 from ...video_io.clip_geometry import KNOWN, ClipGeometry
 from ...video_io.frame_cache import FrameCache
-from ...video_io.frame_source import read_frames
+from ...video_io.frame_source import read_lazy_frames
 from ...video_io.prober import FrameCounter
 from ...video_io.video_probe import hint_of_ending
+from ...video_io.yuv_frame import AnyFrame
 
 _count_frames = FrameCounter()
 
@@ -187,19 +188,19 @@ class ReadVideoClips(BaseTransform):
 
     def _frames(
         self, results: dict, wanted: np.ndarray
-    ) -> Iterator[tuple[tuple[int, ...], np.ndarray, bool]]:
+    ) -> Iterator[tuple[tuple[int, ...], AnyFrame, bool]]:
         """Size of the video, a frame, and whether that is resized."""
         path = results['filename']
         keys = results.get('key_packets', ()) if self.seek else ()
         if self.cache is None:
-            for _, frame in read_frames(path, wanted, keys):
+            for _, frame in read_lazy_frames(path, wanted, keys):
                 yield frame.shape[:2], frame, False
             return
         # Later ones may draw. Without a Resize whole frames are kept.
         first = [t for t in self.transforms[:1] if type(t) is Resize]
         known: dict[tuple, ClipGeometry] = {}
 
-        def resize(frame: np.ndarray) -> np.ndarray:
+        def resize(frame: AnyFrame) -> np.ndarray:
             size = frame.shape[:2]
             if size not in known:
                 known[size] = ClipGeometry(first, dict(img_shape=size))
