@@ -8,6 +8,8 @@ import torch
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
+from ..losses.clip_grouping import send_to
+
 # Views of a stream at a time where the config does not say.
 VIEWS_AT_ONCE = 16
 
@@ -65,7 +67,13 @@ class BoundedTesting:
             order = _clip_by_clip(len(views), data_samples)
             parts = order.split(self.max_testing_views)
             scores = _put_back(
-                [self._test_scores(views[part]) for part in parts], order
+                [
+                    self._test_scores(
+                        views.index_select(0, send_to(part, views.device))
+                    )
+                    for part in parts
+                ],
+                order,
             )
         return self.cls_head.predict_by_feat(scores, data_samples)
 
@@ -137,7 +145,7 @@ def _clip_by_clip(
 def _put_back(parts: Sequence[Tensor], order: Tensor) -> Tensor:
     """Scores (M, K) of views that were taken in an order, as they stood."""
     scores = torch.cat(list(parts))
-    return scores[order.argsort().to(scores.device)]
+    return scores.index_select(0, send_to(order.argsort(), scores.device))
 
 
 def _parts(views: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
