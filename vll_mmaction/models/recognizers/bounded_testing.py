@@ -69,7 +69,9 @@ class BoundedTesting:
             scores = _put_back(
                 [
                     self._test_scores(
-                        views.index_select(0, send_to(part, views.device))
+                        views.index_select(
+                            0, send_to(part, views.device)
+                        ).contiguous()
                     )
                     for part in parts
                 ],
@@ -111,7 +113,8 @@ class BoundedTesting:
             )
             data_samples = batch['data_samples']
             inputs = batch['inputs'][0].unflatten(0, (len(part), -1))
-            scores.append(self._test_scores(inputs))
+            # Other strides would be summed in another order.
+            scores.append(self._test_scores(inputs.contiguous()))
         order = _clip_by_clip(sum(map(len, scores)), data_samples)
         scores = _put_back(scores, order)
         return self.cls_head.predict_by_feat(scores, data_samples)
