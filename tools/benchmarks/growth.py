@@ -34,7 +34,8 @@ from balance import deal, load
 from bench_common import encode_video, machine, markdown
 from torch.utils.data import DataLoader
 
-SIZES = (13_320, 100_000, 1_000_000)
+MILLION = 1_000_000
+SIZES = (13_320, 100_000, MILLION)
 METHODS = ('fork', 'spawn')
 RANKS = (1, 8, 64, 1024)
 WAYS = dict(
@@ -213,6 +214,8 @@ def worker_memory(
 ) -> tuple[float, float]:
     """Memory of a data loader's worker that looks up a clip of each video.
 
+    Of a million of them at most.
+
     Args:
         dataset (Sized): A ``VideoClipDataset``.
         counts (np.ndarray): (num_videos,) int64, its clip counts.
@@ -222,10 +225,12 @@ def worker_memory(
         tuple[float, float]: What no other process shares, in MB, after a
         tenth of the videos, and what came to it until the end.
     """
-    order = np.random.default_rng(0).permutation(np.cumsum(counts) - 1)
+    clips = np.random.default_rng(0).permutation(np.cumsum(counts) - 1)
     loader = DataLoader(
         LookUps(dataset),
-        batch_sampler=[part.tolist() for part in np.array_split(order, 100)],
+        batch_sampler=[
+            part.tolist() for part in np.array_split(clips[:MILLION], 100)
+        ],
         num_workers=1,
         multiprocessing_context=method,
         collate_fn=float,

@@ -29,6 +29,9 @@ FORMAT = 'vll_mmaction decoded frames'
 VERSION = 1
 HEADER_BYTES = 4096
 LOCK = 'used_bytes'
+# Pixels depend on these; files of other versions go when the room is needed.
+SWSCALE = '.'.join(map(str, av.library_versions['libswscale']))
+MADE_BY = f'.opencv-{cv2.__version__}.swscale-{SWSCALE}'
 ENDING = '.frames'
 UNFINISHED = '.unfinished'  # after the ending
 # Writing a video takes seconds: who began it so long ago has died.
@@ -94,8 +97,8 @@ class FrameCache:
             ValueError: See :func:`read_frames`, for frames that are wanted.
         """
         key = self._key(path, num_frames, settings)
-        name = hashlib.sha256(key.encode()).hexdigest()[:32] + ENDING
-        file = osp.join(self.folder, name)
+        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        file = osp.join(self.folder, name + MADE_BY + ENDING)
         kept = _load(file, key)
         if kept is not None:
             shape, frames = kept
@@ -158,8 +161,7 @@ class FrameCache:
             mtime_ns=stat.st_mtime_ns,
             num_frames=int(num_frames),
             settings=settings,
-            opencv=cv2.__version__,
-            swscale=av.library_versions['libswscale'],
+            made_by=MADE_BY,
         )
         return json.dumps(parts)
 
@@ -180,6 +182,8 @@ class FrameCache:
                 if _load(file, key) is not None:
                     return None
                 used = self._used(lock) - _size(file)
+                if used + size > self.max_bytes:
+                    used -= self._remove_outdated()
                 if used + size > self.max_bytes:
                     self._full = True
                     return None
@@ -231,6 +235,16 @@ class FrameCache:
             os.remove(entry.path)
             return 0
         return stat.st_size
+
+    def _remove_outdated(self) -> int:
+        """Make room, where other versions have made files; bytes of these."""
+        removed = 0
+        for name in os.listdir(self.folder):
+            if name.endswith(ENDING) and MADE_BY not in name:
+                file = osp.join(self.folder, name)
+                removed += _size(file)
+                os.remove(file)
+        return removed
 
     def _give_up(self, error: OSError) -> None:
         """Keep nothing more: such as on a disk without room."""
