@@ -12,12 +12,7 @@ import pytest
 from vll_mmaction.video_io import index_store
 from vll_mmaction.video_io.columns import TextColumn
 from vll_mmaction.video_io.frame_index import FrameIndex
-from vll_mmaction.video_io.index_rows import (
-    DECODE,
-    IndexColumns,
-    IndexRow,
-    read_lines,
-)
+from vll_mmaction.video_io.index_rows import DECODE, IndexColumns, IndexRow
 from vll_mmaction.video_io.index_store import IndexStore
 from vll_mmaction.video_io.video_facts import KeyPacket, VideoFacts
 
@@ -298,8 +293,9 @@ def test_half_a_base_is_no_base(tmp_path, always, monkeypatch):
 
 def test_lines_and_columns():
     lines = b''.join(one.to_line() for one in ROWS).splitlines(keepends=True)
-    assert list(read_lines(lines)) == ROWS
-    assert list(read_lines([b'', b'\n', b'junk\n', lines[0][:-1]])) == []
+    assert [IndexRow.from_line(line) for line in lines] == ROWS
+    for line in (b'', b'\n', b'junk\n', lines[0][:-1]):
+        assert IndexRow.from_line(line) is None
     columns = IndexColumns.of(iter(ROWS))
     rows = columns.find(TextColumn.of(NAMES))
     assert [columns.row(number) for number in rows] == ROWS

@@ -218,23 +218,17 @@ class FrameCache:
             return int(known)
         self._counted_by = os.getpid()
         used = 0
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):  # deleted by hand just now
-                    used += self._count(entry)
+        for name in os.listdir(self.folder):
+            file = osp.join(self.folder, name)
+            if name.endswith(ENDING):
+                used += _size(file)
+            elif name.endswith(UNFINISHED):
+                with suppress(FileNotFoundError):
+                    if time.time() - osp.getmtime(file) < STALE_SECONDS:
+                        used += _size(file)
+                    else:  # what a dead writer left
+                        os.remove(file)
         return used
-
-    @staticmethod
-    def _count(entry: os.DirEntry) -> int:
-        """Bytes of a file of the cache. Deletes what a dead writer left."""
-        unfinished = entry.name.endswith(ENDING + UNFINISHED)
-        if not unfinished and not entry.name.endswith(ENDING):
-            return 0
-        stat = entry.stat()
-        if unfinished and time.time() - stat.st_mtime > STALE_SECONDS:
-            os.remove(entry.path)
-            return 0
-        return stat.st_size
 
     def _remove_outdated(self) -> int:
         """Make room, where other versions have made files; bytes of these."""

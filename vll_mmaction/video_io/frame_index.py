@@ -259,10 +259,11 @@ class FrameIndex:
         chosen = names if len(rows) == len(names) else names.take(rows)
         # Joining paths takes as long as asking for a file.
         plain = os.sep == '/' and not (chosen.bytes_at() == ord('/')).any()
-        join = bytes.__add__ if plain else os.path.join
+        join: Callable[..., bytes] = bytes.__add__ if plain else osp.join
         paths = map(partial(join, os.fsencode(self._prefix)), chosen.encoded())
         stamps = chain.from_iterable(map(file_stamp, paths))
-        sizes, times = np.fromiter(stamps, np.int64).reshape(-1, 2).T
+        numbers = np.fromiter(stamps, np.int64)
+        sizes, times = numbers.reshape(-1, 2).T
         same = np.zeros(len(names), bool)
         same[rows] = found.numbers('size')[rows] == sizes
         same[rows] &= found.numbers('mtime')[rows] == times

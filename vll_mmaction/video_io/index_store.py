@@ -33,13 +33,7 @@ import av
 from mmengine.logging import print_log
 
 from .columns import TextColumn
-from .index_rows import (
-    TEXT,
-    FoundRows,
-    IndexColumns,
-    IndexRow,
-    read_lines,
-)
+from .index_rows import TEXT, FoundRows, IndexColumns, IndexRow
 from .video_facts import VideoFacts
 
 FORMAT = 'vll_mmaction frame index'
@@ -135,7 +129,9 @@ class IndexStore:
                 whole, end, _ = file.read().rpartition(b'\n')
             lines = (whole + end).splitlines(keepends=True)
             read[name] = read.get(name, 0) + len(whole + end)
-            new.append(IndexColumns.of(read_lines(lines)))
+            new.append(
+                IndexColumns.of(filter(None, map(IndexRow.from_line, lines)))
+            )
         if parts != [self.added] or any(map(len, new)):
             merged = IndexColumns.merge([_NONE, *parts, *new])
             self.base, self.added = base, merged
