@@ -203,18 +203,14 @@ class LookUps:
     def __init__(self, dataset: Sized) -> None:
         self.dataset = dataset
 
-    def __getitems__(self, clips: list[int]) -> float:
+    def __getitems__(self, clips: np.ndarray) -> float:
         for clip in clips:
             self.dataset.get_data_info(clip)
         return dirty_megabytes()
 
 
-def worker_memory(
-    dataset: Sized, counts: np.ndarray, method: str
-) -> tuple[float, float]:
-    """Memory of a data loader's worker that looks up a clip of each video.
-
-    Of a million of them at most.
+def growth_of_worker(dataset: Sized, counts: np.ndarray, method: str) -> float:
+    """What a data loader's worker takes while it looks up clips.
 
     Args:
         dataset (Sized): A ``VideoClipDataset``.
@@ -222,21 +218,21 @@ def worker_memory(
         method (str): How the worker is started, ``'fork'`` or ``'spawn'``.
 
     Returns:
-        tuple[float, float]: What no other process shares, in MB, after a
-        tenth of the videos, and what came to it until the end.
+        float: Memory that no other process shares, in MB: how much more there
+        is after a clip of each video, of a million at most, than after a
+        tenth of them.
     """
     clips = np.random.default_rng(0).permutation(np.cumsum(counts) - 1)
     loader = DataLoader(
         LookUps(dataset),
-        batch_sampler=[
-            part.tolist() for part in np.array_split(clips[:MILLION], 100)
-        ],
+        # Arrays: what this process writes to is shared no longer.
+        batch_sampler=np.array_split(clips[:MILLION], 100),
         num_workers=1,
         multiprocessing_context=method,
         collate_fn=float,
     )
     found = list(loader)
-    return found[9], found[-1] - found[9]
+    return found[-1] - found[9]
 
 
 def measure(num_videos: int, way: str) -> dict:
@@ -249,8 +245,8 @@ def measure(num_videos: int, way: str) -> dict:
     Returns:
         dict: ``startup``, ``epoch``, ``lookup`` (processor seconds),
         ``clips``, ``peak`` and ``private`` (MB beyond the imports, that no
-        file is mapped to), and of workers ``fork_begins``, ``fork_grows``
-        and so on (:func:`worker_memory`).
+        file is mapped to), ``fork`` and ``spawn``
+        (:func:`growth_of_worker`).
     """
     import vll_mmaction.datasets  # noqa: F401
 
@@ -275,12 +271,9 @@ def measure(num_videos: int, way: str) -> dict:
         epoch = time.process_time() - started
         # Earlier versions' cannot be pickled for `spawn`.
         workers = {
-            f'{method}_{name}': number
+            method: growth_of_worker(dataset, counts, method)
             for method in METHODS
             if way != 'before'
-            for name, number in zip(
-                ('begins', 'grows'), worker_memory(dataset, counts, method)
-            )
         }
     return dict(
         startup=startup,
@@ -365,11 +358,7 @@ def main() -> None:
                     1e6 * found.lookup,
                 ]
             )
-        for method in METHODS:
-            begins, grows = f'{method}_begins', f'{method}_grows'
-            workers.append(
-                [f'{size:,}', method, vars(found)[begins], vars(found)[grows]]
-            )
+        workers.append([f'{size:,}', found.fork, found.spawn])
     print(machine())
     print('\nProcessor time and memory beyond the imports, one run each:\n')
     header = [
@@ -383,14 +372,11 @@ def main() -> None:
         'looking up a clip, us',
     ]
     print(markdown(header, rows))
-    print("\nA data loader's worker that looks up a clip of each video:\n")
-    header = [
-        'videos',
-        'started by',
-        'memory of its own after a tenth, MB',
-        'then growth, MB',
-    ]
-    print(markdown(header, workers))
+    print(
+        "\nGrowth of a data loader's worker, MB, while it looks up a clip of"
+    )
+    print('each of nine tenths of the videos, after the first tenth:\n')
+    print(markdown(['videos', 'fork', 'spawn'], workers))
     print('\nDealing an epoch of 1,000,000 videos, one a rank:\n')
     counts = np.random.default_rng(0).choice(load('ucf101').counts, 10**6)
     rows = []
