@@ -226,6 +226,8 @@ class FrameIndex:
         if check_files:
             fresh &= self._unchanged(names, found, np.flatnonzero(fresh))
         stale = np.flatnonzero(~fresh)
+        if not len(stale):
+            return found, {}
         paths = (osp.join(self._prefix, name) for name in names.take(stale))
         when = found.numbers('when')[stale].tolist()
         return found, dict(zip(keys.take(stale), zip(paths, when)))
@@ -238,7 +240,7 @@ class FrameIndex:
         all_facts: bool,
     ) -> np.ndarray:
         """Which rows hold what is needed; (n,) bool."""
-        by, frames = found.numbers('by'), found.numbers('frames')
+        by = found.numbers('by')
         if transform is not None:
             good = np.ones(len(by), bool)
         else:
@@ -247,9 +249,9 @@ class FrameIndex:
                 good |= by == PACKETS
             if not all_facts:
                 good |= by == TRANSFORM
-        if not all_facts:
+        if not all_facts and (by == TEXT).any():
             # Why a video could not be used may hold no longer.
-            good |= (by == TEXT) & (frames > 0)
+            good |= (by == TEXT) & (found.numbers('frames') > 0)
         return good & found.known
 
     def _unchanged(
