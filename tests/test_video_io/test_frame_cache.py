@@ -148,9 +148,7 @@ def test_never_beyond_the_bound(videos, cache, opened):
     assert used(cache) == 2 * BYTES
 
 
-def test_files_of_other_versions_make_room(
-    videos, cache, opened, monkeypatch
-):
+def test_files_of_other_versions_make_room(videos, cache, opened, monkeypatch):
     cache['max_gb'] = (3 * BYTES + BYTES // 2) / 10**9
     monkeypatch.setattr(frame_cache, 'MADE_BY', '.opencv-4.swscale-1')
     for clip in (0, 5):
