@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vll_mmaction import doctor
-from vll_mmaction.version import REQUIRED, TWINS
+from vll_mmaction.version import REQUIRED, TWINS, metadata_version
 
 
 def run(**env):
@@ -31,7 +31,7 @@ def test_this_environment_is_described():
         *('Python', 'packages', 'cv2', 'mmengine', 'plugin', 'mended'),
         *('PyAV', 'OpenCV', 'compiled resize', 'file handles'),
     }
-    assert f'torch {torch.__version__}' in found.stdout
+    assert f'torch {metadata_version("torch")}' in found.stdout
     assert 'can be imported' in found.stdout
 
 
@@ -51,6 +51,11 @@ def test_this_environment_is_described():
     ],
 )
 def test_it_works_where_the_plugin_does_not(tmp_path, package, said):
+    if '0.7.0' in said and metadata_version('onedl-mmengine'):
+        said = (
+            '! MMAction2 refuses onedl-mmengine 0.7.0: pip uninstall -y '
+            'onedl-mmengine; pip install "mmengine>=0.7.1,<1.0.0"'
+        )
     (tmp_path / 'mmengine').mkdir()
     (tmp_path / 'mmengine/__init__.py').write_text(package)
     here = os.pathsep.join([str(tmp_path), os.getcwd()])

@@ -20,6 +20,8 @@ import numpy as np
 from av.filter import Graph
 from make_stand_in import pack_b_frames
 
+from vll_mmaction.video_io.video_file import METADATA
+
 SIZE = (96, 64)
 
 
@@ -620,7 +622,7 @@ def oracle_frames(path, kind):
         np.ndarray: (n, H, W, 3) uint8, RGB.
     """
     graphs, found = {}, []
-    with av.open(path, metadata_errors='replace') as container:
+    with av.open(path, **METADATA) as container:
         stream = container.streams[kind.stream]
         # With several, what becomes of a damaged frame is chance.
         stream.codec_context.thread_count = 1

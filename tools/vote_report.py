@@ -3,8 +3,9 @@
 
 Reads the per-clip results that ClipConsistencyMetric writes in test.py, of
 one model or of two to be compared. The page opens from disk; docs/report.md
-says what it shows. Beside it are its numbers as CSV. With --videos the tool
-draws Figures 7 and 8 of the paper for some videos instead.
+says what it shows. Beside it are its numbers as CSV; of videos without labels
+there is a CSV of the predictions alone. With --videos the tool draws Figures 7
+and 8 of the paper for some videos instead.
 
 Example::
 
@@ -76,6 +77,11 @@ def main(args=None) -> None:
             args.results, args.titles, args.classes, args.video_root
         )
         if args.videos:
+            if any(results.labels.min() < 0 for results in models.values()):
+                raise ValueError(
+                    '--videos shows right and wrong votes, but the videos '
+                    'have no labels: without it their predictions are written'
+                )
             write_figures(models, args.videos, args.out)
             return
         report = write_report(models, args.out, args.video_root)

@@ -17,6 +17,7 @@ import argparse
 import collections
 import multiprocessing
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -631,7 +632,10 @@ def run(folder: Path, args: argparse.Namespace) -> bool:
     )
     entries = {name: index[f'{videos}/{name}'] for name in names}
     reasons = collections.Counter(
-        entry.reason.partition(':')[0] or 'taken' for entry in entries.values()
+        # Of however many frames.
+        re.sub(r'after \d+', 'after n', entry.reason.partition(':')[0])
+        or 'taken'
+        for entry in entries.values()
     )
     sought = sum(bool(entry.keys) for entry in entries.values())
     references = References(videos)

@@ -3,10 +3,11 @@
 
 Stock ``train.py`` trains 20 epochs over 200 generated videos with persistent
 workers, validating now and then. After each epoch a hook writes down, for the
-main process, each training worker and the validation workers: memory (PSS:
-pages that processes share are divided among them), of it shared memory, and
-open files. The first epochs are left out, in which caches fill and allocators
-find their size; after them the growth an epoch is fitted by a line.
+main process, each training worker and the validation workers: memory (resident
+without mapped files, and also where a fork still shares it, so that nothing
+grows when one writes to it), of it shared memory, and open files. The first
+epochs are left out, in which caches fill and allocators find their size; after
+them the growth an epoch is fitted by a line.
 
     python tests/stress/leaks.py --work /tmp/leaks
 
@@ -64,11 +65,13 @@ def measure(pid: int) -> tuple[float, float, int]:
         tuple: MiB of memory, MiB of it shared, number of open files.
     """
     sizes = {}
-    for line in Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()[1:]:
+    for line in Path(f'/proc/{pid}/status').read_text().splitlines():
         name, _, rest = line.partition(':')
-        sizes[name] = int(rest.split()[0]) / 1024
+        if name.startswith('Rss'):
+            sizes[name] = int(rest.split()[0]) / 1024
     files = len(os.listdir(f'/proc/{pid}/fd'))
-    return sizes['Pss'], sizes['Pss_Shmem'], files
+    shared = sizes['RssShmem']
+    return sizes['RssAnon'] + shared, shared, files
 
 
 def train(work: Path, epochs: int, videos: int) -> list[dict]:

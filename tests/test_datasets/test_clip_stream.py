@@ -42,10 +42,11 @@ def folder(tmp_path_factory):
 
 
 def make(folder, steps=OURS, shape='NCTHW', **kwargs):
+    ann_file = kwargs.pop('ann_file', 'ann.txt')
     return DATASETS.build(
         dict(
             type='WholeVideoDataset',
-            ann_file=str(folder / 'ann.txt'),
+            ann_file=str(folder / ann_file),
             data_prefix=dict(video=str(folder / 'videos')),
             pipeline=[
                 *steps,
@@ -99,17 +100,36 @@ def test_predictions_are_those_of_the_whole_video(folder, steps, two_d, views):
         results.append(result)
     for key in ('pred_score', 'pred_label', 'clip_scores'):
         whole, streamed = (result.get(key) for result in results)
-        # Of three crops other chunks are scored together.
-        close = steps is STOCK or not views
-        torch.testing.assert_close(
-            streamed, whole, **({} if close else dict(rtol=0, atol=0))
-        )
+        exact = dict(rtol=0, atol=0) if views else {}
+        torch.testing.assert_close(streamed, whole, **exact)
     assert results[1].clip_scores.shape == (39 if steps is STOCK else 13, 4)
 
 
+def test_several_videos_a_batch(folder):
+    """Of equally many clips: the parts go from one into the next."""
+    (folder / 'equal.txt').write_text('0.avi 0\n1.avi 1\n')
+    sample = dict(SAMPLE, max_clips=3, keep='uniform')
+    steps = [sample if step is SAMPLE else step for step in STOCK]
+    model = build(test_cfg=dict(max_testing_views=4)).eval()
+    results = []
+    for above in (None, 2):
+        data = make(folder, steps, stream_above=above, ann_file='equal.txt')
+        batch = {key: [x[key] for x in data] for key in data[0]}
+        with torch.no_grad():
+            results.append(model.val_step(batch))
+    for whole, streamed in zip(*results):
+        assert whole.clip_scores.shape == (9, 4)
+        assert torch.equal(streamed.clip_scores, whole.clip_scores)
+        assert torch.equal(streamed.pred_score, whole.pred_score)
+
+
+# Of three crops a clip, two views at a time.
 CONFIG = """
 test_dataloader.update(num_workers=1, persistent_workers=False)
 test_dataloader['dataset'].update(stream_above={above})
+test_dataloader['dataset']['pipeline'][3:4] = [
+    dict(type='Resize', scale=(-1, 32)),
+    dict(type='ThreeCrop', crop_size=32)]
 model['test_cfg'] = dict(max_testing_views=2)
 test_evaluator = [
     dict(type='AccMetric'),

@@ -245,7 +245,7 @@ def test_predictions_without_labels(folder, tmp_path):
     )
     figures = runner.test()
     assert sorted(figures) == ['clip/agreement', 'clip/pairwise_distance']
-    assert 'labelled=False: AccMetric is left out' in log_of(runner)
+    assert 'have no labels: AccMetric is left out' in log_of(runner)
     results = load_clip_results(out)
     assert results.labels.tolist() == [-1, -1]
     assert [os.path.basename(name) for name in results.filenames] == [

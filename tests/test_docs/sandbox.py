@@ -27,7 +27,7 @@ from mmengine.registry import Registry
 from stock_tools import ROOT
 from video_files import write_video
 
-from vll_mmaction.evaluation import clip_metrics, load_clip_results
+from vll_mmaction.evaluation import load_clip_results, save_clip_results
 from vll_mmaction.models.heads import voting
 
 # What is written otherwise in the copies of the configs.
@@ -207,4 +207,4 @@ def _write_other_results(folder: Path) -> None:
     for level in ('clip', 'vll'):
         name = f'experiments/{level}_c3d_ucf101_finetune/split1_seed0'
         (folder / name).mkdir(parents=True)
-        clip_metrics._save(str(folder / name / 'clip_results.npz'), results)
+        save_clip_results(str(folder / name / 'clip_results.npz'), results)

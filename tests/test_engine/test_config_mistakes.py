@@ -219,13 +219,13 @@ CASES = [
         'num_classes_too_small',
         {f'{HEAD}num_classes': 2},
         'model.cls_head.num_classes=..., but ... has the label ...',
-        ['num_classes=2', 'ann.txt has the label 2', 'at least 3'],
+        ['num_classes=2', 'ann.txt has the label 2 (line 3)', 'at least 3'],
     ),
     Case(
         'num_classes_too_small_for_the_test_videos',
         {'val_dataloader.dataset.ann_file': 'more.txt'},
         'model.cls_head.num_classes=..., but ... has the label ...',
-        ['num_classes=3', 'more.txt has the label 7', 'at least 8'],
+        ['num_classes=3', 'more.txt has the label 7 (line 2)', 'at least 8'],
     ),
     Case(
         'num_classes_too_small_in_a_test',
@@ -371,6 +371,30 @@ CASES = [
         '...: this checkpoint does not fit the model, so that training ...',
         ['classes.pth', 'cls_head.fc_cls.weight (5, 16), not (3, 16)',
          'load_from without resume'],
+    ),
+    Case(
+        'folder_as_a_checkpoint',
+        {'load_from': 'OTHER'},
+        '... is a folder: name a checkpoint...',
+        ['it holds classes.pth, cut.pth, empty.pth, other.pth'],
+    ),
+    Case(
+        'another_file_as_a_checkpoint',
+        {'load_from': 'OTHER/ann.txt'},
+        '... is no checkpoint, or was cut short...',
+        ['ann.txt', 'Name another'],
+    ),
+    Case(
+        'checkpoint_that_was_cut_short',
+        {'load_from': 'OTHER/cut.pth', 'test_cfg': dict(type='TestLoop')},
+        '... is no checkpoint, or was cut short...',
+        ['cut.pth', 'fetch it again'],
+    ),
+    Case(
+        'empty_checkpoint',
+        {'load_from': 'OTHER/empty.pth'},
+        '... is no checkpoint, or was cut short...',
+        ['empty.pth'],
     ),
     Case(
         'address_without_a_connection',
@@ -528,7 +552,7 @@ CASES = [
     Case(
         'stock_frame_sampling',
         {SAMPLE: dict(type='SampleFrames', clip_len=4)},
-        'The pipeline of a ... needs the transform ...',
+        'The pipeline for ... needs the transform ...',
         ["type='SampleVideoClips'", "'SampleFrames'"],
     ),
     Case(
@@ -618,7 +642,7 @@ CASES = [
     Case(
         'stock_frame_sampling_in_the_validation',
         {VAL_SAMPLE: ONE_CLIP},
-        'The pipeline of a ... needs the transform ...',
+        'The pipeline for ... needs the transform ...',
         ["type='SampleVideoClips'", "'SampleFrames'"],
     ),
     # --- validation
@@ -640,6 +664,44 @@ CASES = [
         '... videos of ... are not there, such as ...',
         ['3 of 3', 'ann.txt', 'lost/0.avi',
          'val_dataloader.dataset.data_prefix'],
+    ),
+    Case(
+        'path_with_a_blank_for_stock',
+        {**STOCK_VAL, f'{VAL}ann_file': 'blank.txt'},
+        '...: ... is none that ... reads (...',
+        ["blank.txt, line 2: 'my 1.avi 1'", 'VideoDataset', 'Wanted: a path'],
+    ),
+    Case(
+        'label_is_text_for_stock',
+        {**STOCK_VAL, f'{VAL}ann_file': 'names.txt'},
+        '...: ... is none that ... reads (...',
+        ["names.txt, line 1: '0.avi running'", 'Wanted: a path'],
+    ),
+    Case(
+        'empty_line_for_stock_frames',
+        {**STOCK_VAL, f'{VAL}type': 'RawframeDataset',
+         f'{VAL}ann_file': 'frames.txt', f'{VAL}data_prefix': dict(img='')},
+        '...: ... is none that ... reads (...',
+        ["frames.txt, line 2: ''", 'RawframeDataset', 'no empty lines'],
+    ),
+    Case(
+        'list_in_another_encoding_for_stock',
+        {**STOCK_VAL, f'{VAL}ann_file': 'latin.txt'},
+        '... Save the file as UTF-8...',
+        ['latin.txt', 'position 0'],
+    ),
+    Case(
+        'line_without_a_label_for_stock',
+        {**STOCK_VAL, f'{VAL}ann_file': 'some.txt'},
+        '... has no label for ... of its ... videos...',
+        ['some.txt', '1 of its 2 videos', 'number 2 (line 2)'],
+    ),
+    Case(
+        'line_without_a_label_for_stock_in_a_test',
+        {'test_dataloader.dataset': lambda config: dict(
+            STOCK_VAL['val_dataloader.dataset'](config), ann_file='some.txt')},
+        '... has no label for ... of its ... videos...',
+        ['some.txt', '1 of its 2 videos', 'a list of their own'],
     ),
     Case(
         'no_label_in_the_validation',
@@ -739,6 +801,10 @@ def config(tmp_path_factory):
     write_dataset(folder, [5, 9, 4], num_classes=3)
     (folder / 'more.txt').write_text('0.avi 0\n1.avi 7\n')
     (folder / 'unlabelled.txt').write_text('0.avi\n1.avi\n')
+    (folder / 'blank.txt').write_text('0.avi 0\nmy 1.avi 1\n')
+    (folder / 'some.txt').write_text('0.avi 0\n1.avi\n')
+    (folder / 'frames.txt').write_text('0 8 0\n\n')
+    (folder / 'latin.txt').write_bytes('é.avi 0\n'.encode('latin-1'))
     (folder / 'names.txt').write_text('0.avi running\n1.avi jumping\n')
     path = small_config(folder / 'config.py', 'vll_c3d_ucf101.py', folder)
     config = Config.fromfile(path)
@@ -767,6 +833,9 @@ def other_data(tmp_path_factory):
     for name, parameters in shapes.items():
         state = {key: torch.zeros(shape) for key, shape in parameters.items()}
         torch.save(dict(state_dict=state), folder / name)
+    whole = (folder / 'classes.pth').read_bytes()
+    (folder / 'cut.pth').write_bytes(whole[: len(whole) // 2])
+    (folder / 'empty.pth').touch()
     write_dataset(folder, [5])
     videos = folder / 'videos'
     (videos / '0.avi').rename(videos / 'other_0.avi')

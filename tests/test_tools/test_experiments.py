@@ -30,8 +30,11 @@ from mmengine.registry import init_default_scope
 from stock_tools import small_config
 from video_files import write_dataset
 
-from vll_mmaction.evaluation import clip_metrics, load_clip_results
-from vll_mmaction.evaluation.clip_metrics import ClipResults
+from vll_mmaction.evaluation import (
+    ClipResults,
+    load_clip_results,
+    save_clip_results,
+)
 from vll_mmaction.models import class_layer
 
 CLIP = CONFIGS / 'clip_c3d_ucf101_finetune.py'
@@ -329,7 +332,7 @@ def write_results(path, right, names=None):
     """Results of videos of one clip, of which some are right."""
     scores = np.array([[0.9, 0.1] if x else [0.1, 0.9] for x in right])
     number = len(right)
-    clip_metrics._save(
+    save_clip_results(
         str(path),
         ClipResults(
             clip_scores=scores.astype(np.float32),

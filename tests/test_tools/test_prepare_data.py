@@ -10,6 +10,9 @@ import make_stand_in
 import pytest
 from data_sets import HMDB, UCF, write_archives, write_ucf_splits
 from mmaction.datasets import VideoDataset
+from mmengine.config import Config
+from mmengine.runner import Runner
+from stock_tools import ROOT
 from video_lists import (
     HMDB51,
     UCF101,
@@ -18,10 +21,12 @@ from video_lists import (
 )
 
 from vll_mmaction.datasets import VideoClipDataset
+from vll_mmaction.evaluation import load_clip_results
 from vll_mmaction.video_io import frame_index
 from vll_mmaction.video_io.frame_index import load_or_build
 
-TOOLS = Path(__file__).parents[2] / 'tools/data'
+TOOLS = ROOT / 'tools/data'
+CONFIGS = ROOT / 'configs'
 
 
 @pytest.fixture(scope='module')
@@ -251,12 +256,23 @@ def test_nothing_there(tmp_path):
         prepare(UCF101, tmp_path)
 
 
+def stand_in_words(name, archives, folder):
+    """Options of make_stand_in.py, but for the folder to write."""
+    counts = UCF
+    if name == 'hmdb51':
+        counts = {video: frames for video, (frames, _) in HMDB.items()}
+    file = folder / 'frames.csv'
+    rows = [f'{video[:-4]},{frames}' for video, frames in counts.items()]
+    file.write_text('\n'.join(['video,frames', *rows, '']))
+    splits = dict(
+        ucf101='ucfTrainTestlist', hmdb51='testTrainMulti_7030_splits'
+    )
+    splits = archives / name / splits[name]
+    return [name, '--frames', str(file), '--splits', str(splits), '--out']
+
+
 def test_stand_in(archives, tmp_path, capsys):
-    frames = tmp_path / 'frames.csv'
-    rows = [f'{name[:-4]},{count[0]}' for name, count in HMDB.items()]
-    frames.write_text('\n'.join(['video,frames', *rows, '']))
-    words = ['hmdb51', '--frames', str(frames), '--splits']
-    words += [str(archives / 'hmdb51/testTrainMulti_7030_splits'), '--out']
+    words = stand_in_words('hmdb51', archives, tmp_path)
     make_stand_in.main([*words, str(tmp_path / 'all')])
     assert '5 videos, 8 clips' in capsys.readouterr().out
     report = prepare(HMDB51, tmp_path / 'all')
@@ -268,6 +284,43 @@ def test_stand_in(archives, tmp_path, capsys):
     assert len(videos) == 3
     with pytest.raises(SystemExit, match='name a new folder'):
         make_stand_in.main([*words, str(tmp_path / 'all')])
+
+
+@pytest.mark.parametrize('source', [UCF101, HMDB51])
+def test_packed_b_frames_train_and_test(archives, tmp_path, source):
+    """Our configs on files as the real ones are: packed, one key frame."""
+    name, root = source.name, tmp_path / 'data'
+    make_stand_in.main([*stand_in_words(name, archives, tmp_path), str(root)])
+    prepare(source, root)
+    config = Config.fromfile(CONFIGS / f'vll_c3d_{name}.py')
+    small = dict(num_workers=0, persistent_workers=False)
+    loader = dict(dataset=dict(data_root=str(root)), **small)
+    config.merge_from_dict(
+        {
+            'work_dir': str(tmp_path / f'packed_{name}'),
+            # One that cannot be read ends it.
+            'train_dataloader': loader,
+            'train_dataloader.dataset.max_bad_videos': 0,
+            'val_dataloader': loader,
+            'test_dataloader': loader,
+            'test_evaluator.1.out_file': str(tmp_path / 'clips.npz'),
+            'model.backbone.conv_channels': (4, 4, 8, 8, 8),
+            'model.backbone.fc_channels': 16,
+            'model.cls_head.in_channels': 16,
+            'train_cfg': dict(max_epochs=1, val_interval=1),
+            'optim_wrapper.accumulative_counts': 1,
+        }
+    )
+    runner = Runner.from_cfg(config)
+    runner.train()
+    assert 'acc/top1' in runner.test()
+    assert not (root / 'videos/frame_index.bad.txt').exists()
+    results = load_clip_results(str(tmp_path / 'clips.npz'))
+    listed = lines(root / f'{name}_val_split_1_videos.txt')
+    assert len(results.labels) == len(listed)
+    frames = dict(UCF, **{video: count[0] for video, count in HMDB.items()})
+    wanted = [frames[line.rpartition(' ')[0]] for line in listed]
+    assert results.total_frames.tolist() == wanted
 
 
 # -------------------------------------------------------------- UT-Interaction

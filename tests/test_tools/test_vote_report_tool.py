@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from video_files import write_video
 
-from vll_mmaction.evaluation import ClipResults, clip_metrics
+from vll_mmaction.evaluation import (
+    ClipResults,
+    clip_results,
+    save_clip_results,
+)
 
 TOOL = Path(__file__).parents[2] / 'tools/vote_report.py'
 _spec = importlib.util.spec_from_file_location('vote_report_tool', TOOL)
@@ -41,7 +45,7 @@ def run(*words):
 def test_tool(results, tmp_path, capsys):
     files = [tmp_path / 'a.npz', tmp_path / 'b.npz']
     for file in files:
-        clip_metrics._save(str(file), results)
+        save_clip_results(str(file), results)
     names = tmp_path / 'names.txt'
     names.write_text('first\nsecond\n')
     out = tmp_path / 'my report'
@@ -59,7 +63,7 @@ def test_tool(results, tmp_path, capsys):
 
 def test_errors(results, tmp_path, monkeypatch):
     a, b, out = tmp_path / 'a.npz', tmp_path / 'b.npz', tmp_path / 'out'
-    clip_metrics._save(str(a), results)
+    save_clip_results(str(a), results)
 
     def refused(message, *words):
         with pytest.raises(SystemExit, match=f'vote_report.py: .*{message}'):
@@ -67,7 +71,7 @@ def test_errors(results, tmp_path, monkeypatch):
         assert not out.exists()
 
     refused("no clip results at '.*b.npz'", a, b)
-    clip_metrics._save(str(b), replace(results, labels=results.labels[::-1]))
+    save_clip_results(str(b), replace(results, labels=results.labels[::-1]))
     refused('other labels', a, b)
     titles = '--titles', 'p', 'q', 'r'
     refused('one model or two, not 3', a, b, b, *titles)
@@ -75,7 +79,7 @@ def test_errors(results, tmp_path, monkeypatch):
     refused("no folder '/not/there'", a, '--video-root', '/not/there')
     b.write_text('a,b')
     refused('is no .npz file', b)
-    monkeypatch.setattr(clip_metrics, '_READ_VERSIONS', (3,))
+    monkeypatch.setattr(clip_results, '_READ_VERSIONS', (3,))
     refused('format version 2, but .* reads versions 3', a)
     out.mkdir()
     (out / 'thesis.tex').touch()
@@ -84,9 +88,23 @@ def test_errors(results, tmp_path, monkeypatch):
         run(a, '--out', out)
 
 
+def test_predictions_without_labels(results, tmp_path, capsys):
+    labelled, file = tmp_path / 'a.npz', tmp_path / 'b.npz'
+    save_clip_results(str(labelled), results)
+    unknown = replace(results, labels=np.full(2, -1))
+    save_clip_results(str(file), unknown)
+    out = tmp_path / 'out'
+    for results in (labelled, file, file):
+        run(results, '--out', out)
+    assert capsys.readouterr().out.endswith(f'{out}/videos.csv\n' * 2)
+    assert not list(out.glob('*.html')) and len(list(out.glob('*.csv'))) == 1
+    with pytest.raises(SystemExit, match='the videos have no labels'):
+        run(file, '--out', out, '--videos', '1.avi')
+
+
 def test_figures(results, tmp_path, capsys):
     file, out = tmp_path / 'a.npz', tmp_path / 'my figures'
-    clip_metrics._save(str(file), results)
+    save_clip_results(str(file), results)
     run(file, '--out', out, '--videos', 'videos/1', '2.avi')
     assert capsys.readouterr().out.split('\n')[0] == f'{out}/votes.png'
     assert {x.name for x in out.iterdir()} == {'votes.png', 'top_classes.png'}

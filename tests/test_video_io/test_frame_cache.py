@@ -148,6 +148,22 @@ def test_never_beyond_the_bound(videos, cache, opened):
     assert used(cache) == 2 * BYTES
 
 
+def test_files_of_other_versions_make_room(videos, cache, opened, monkeypatch):
+    cache['max_gb'] = (3 * BYTES + BYTES // 2) / 10**9
+    monkeypatch.setattr(frame_cache, 'MADE_BY', '.opencv-4.swscale-1')
+    for clip in (0, 5):
+        read(dataset(videos, cache), [clip])
+    monkeypatch.undo()
+    plain, kept = dataset(videos), dataset(videos, cache)
+    before = files(cache)
+    assert torch.equal(read(kept, [0]), read(plain, [0]))
+    assert set(before) < set(files(cache))  # there was room
+    for epoch in range(2):
+        assert torch.equal(read(kept, None, epoch), read(plain, None, epoch))
+    assert used(cache) == 3 * BYTES
+    assert not set(before) & set(files(cache))
+
+
 def test_other_sizes_and_changed_videos_are_kept_apart(
     videos, cache, tmp_path
 ):

@@ -177,6 +177,18 @@ def test_a_decoder_that_crashes_or_hangs_costs_one_video(videos, tmp_path):
     assert found[bad[1]].reason == 'the decoder hung on it (5 s)'
 
 
+def test_an_error_that_is_not_the_files_is_told(tmp_path, monkeypatch):
+    """Such as a PyAV that takes other arguments."""
+    (tmp_path / 'sitecustomize.py').write_text('import av\ndel av.open\n')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    own = prober.Prober()
+    facts = own.probe(write_video(tmp_path / '1.avi', 3), 'decode', 60)
+    own.stop()
+    assert (
+        facts.reason == "AttributeError: module 'av' has no attribute 'open'"
+    )
+
+
 def test_whoever_stops_counting_leaves_no_process(videos, tmp_path):
     started = []
 

@@ -5,18 +5,14 @@ import multiprocessing
 import os
 import time
 
+import av
 import numpy as np
 import pytest
 
 from vll_mmaction.video_io import index_store
 from vll_mmaction.video_io.columns import TextColumn
 from vll_mmaction.video_io.frame_index import FrameIndex
-from vll_mmaction.video_io.index_rows import (
-    DECODE,
-    IndexColumns,
-    IndexRow,
-    read_lines,
-)
+from vll_mmaction.video_io.index_rows import DECODE, IndexColumns, IndexRow
 from vll_mmaction.video_io.index_store import IndexStore
 from vll_mmaction.video_io.video_facts import KeyPacket, VideoFacts
 
@@ -103,6 +99,38 @@ def test_a_complete_text_index_becomes_one_that_opens(tmp_path, always):
         found = index.complete(names, check_files=False)
         assert found.numbers('frames').tolist() == [5, 6]
         assert sorted(os.listdir(path)) == ['base.0', 'frame_index.json']
+
+
+def test_a_base_alone_is_an_index(tmp_path, always):
+    write(tmp_path / 'index', ROWS)
+    IndexStore(str(tmp_path / 'index')).compact()
+    os.remove(tmp_path / 'index/frame_index.json')
+    assert read(tmp_path / 'index') == ROWS
+    write(tmp_path / 'index', [row('new', 7)])
+    assert sorted(os.listdir(tmp_path / 'index'))[1] == 'frame_index.json'
+    (tmp_path / 'other/base.0').mkdir(parents=True)
+    with pytest.raises(ValueError, match='other files'):
+        IndexStore(str(tmp_path / 'other'))
+
+
+def test_another_decoder_is_named_once(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        index_store, 'print_log', lambda text, *a, **k: said.append(text)
+    )
+    write(tmp_path / 'index', ROWS)
+    about = tmp_path / 'index/frame_index.json'
+    header = json.loads(about.read_text())
+    assert header.pop('libavcodec') == av.library_versions['libavcodec'][0]
+    about.write_text(json.dumps(header))  # as before it was noted
+    assert read(tmp_path / 'index') == ROWS
+    assert not said
+    about.write_text(json.dumps(dict(header, libavcodec=58)))
+    for _ in range(2):
+        assert read(tmp_path / 'index') == ROWS
+    (text,) = said
+    assert 'libavcodec 58' in text
+    assert 'delete that folder' in text
 
 
 def test_names_of_one_hash_are_told_apart(tmp_path, monkeypatch, always):
@@ -265,8 +293,9 @@ def test_half_a_base_is_no_base(tmp_path, always, monkeypatch):
 
 def test_lines_and_columns():
     lines = b''.join(one.to_line() for one in ROWS).splitlines(keepends=True)
-    assert list(read_lines(lines)) == ROWS
-    assert list(read_lines([b'', b'\n', b'junk\n', lines[0][:-1]])) == []
+    assert [IndexRow.from_line(line) for line in lines] == ROWS
+    for line in (b'', b'\n', b'junk\n', lines[0][:-1]):
+        assert IndexRow.from_line(line) is None
     columns = IndexColumns.of(iter(ROWS))
     rows = columns.find(TextColumn.of(NAMES))
     assert [columns.row(number) for number in rows] == ROWS

@@ -1,6 +1,7 @@
 """The report's numbers as CSV, read back."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,21 @@ def test_one_model(votes, tmp_path):
     rows = read(tmp_path / 'confusion.csv')
     assert rows[0] == {'true class': 'a', 'a': '1', 'b': '1', 'c, "c"': '0'}
     assert [row['true class'] for row in rows] == ['a', 'b', 'c, "c"']
+
+
+def test_without_labels_predictions_are_all_there_is(votes, tmp_path):
+    results = replace(votes.results, labels=np.full(2, -1))
+    (tmp_path / 'confusion_A.csv').touch()
+    write_tables(make_tables({'': VideoVotes(results)}), tmp_path)
+    assert [x.name for x in tmp_path.iterdir()] == ['videos.csv']
+    assert read(tmp_path / 'videos.csv')[0] == {
+        'file': 'x/ä.avi',
+        'prediction': '0',
+        'predicted_class': 'a',
+        'votes': '2',
+        'clips': '3',
+        'mean_probability': '0.566667',
+    }
 
 
 def test_two_models_stand_side_by_side(votes, tmp_path):

@@ -5,7 +5,8 @@ For data sets of more and more videos with the lengths of UCF101's: reading a
 complete frame index and building the dataset (start-up of a run; counting
 the frames, once a data set, is timed apart, since it depends on the disk),
 dealing an epoch on 8 ranks, looking up a clip, and the memory that a process
-holds. The videos themselves are not there: the index says how long they are.
+and its data loader's workers hold. The videos themselves are not there, or are
+empty files: the index says how long they are.
 
 Example::
 
@@ -31,29 +32,32 @@ from unittest import mock
 import numpy as np
 from balance import deal, load
 from bench_common import encode_video, machine, markdown
+from torch.utils.data import DataLoader
 
-SIZES = (13_320, 100_000, 1_000_000)
+MILLION = 1_000_000
+SIZES = (13_320, 100_000, MILLION)
+METHODS = ('fork', 'spawn')
 RANKS = (1, 8, 64, 1024)
 WAYS = dict(
     before='an object a video, as earlier versions',
     always='columns',
     never="columns, check_files='never'",
+    there='columns, the files there',
 )
 
 
-def write_data_set(folder: Path, num_videos: int) -> str:
-    """Write an annotation file and its index; the videos are not there.
+def write_data_set(folder: Path, num_videos: int, with_files: bool) -> None:
+    """Write an annotation file and its index.
 
     Args:
         folder (pathlib.Path): Where to.
         num_videos (int): Number of videos.
-
-    Returns:
-        str: The annotation file.
+        with_files (bool): Whether each video is there, as an empty file.
     """
     from vll_mmaction.video_io import index_store
     from vll_mmaction.video_io.index_rows import DECODE, IndexColumns, IndexRow
     from vll_mmaction.video_io.index_store import IndexStore
+    from vll_mmaction.video_io.prober import file_stamp
     from vll_mmaction.video_io.video_facts import VideoFacts
 
     rng = np.random.default_rng(0)
@@ -62,12 +66,20 @@ def write_data_set(folder: Path, num_videos: int) -> str:
     ann_file = folder / 'ann.txt'
     with open(ann_file, 'w', encoding='utf-8') as file:
         file.writelines(f'{n} {k % 101}\n' for k, n in enumerate(names))
+    videos = folder / 'videos'
+    videos.mkdir()
+    if with_files:
+        for name in names[:101]:
+            (videos / name).parent.mkdir(exist_ok=True)
+        for name in names:
+            os.close(os.open(f'{videos}/{name}', os.O_CREAT))
     size = dict(width=320, height=240, pixel_format='yuv420p')
     rows = (
-        IndexRow(name, -1, -1, 0, DECODE, VideoFacts(length, **size))
+        IndexRow(name, *stamp, 0, DECODE, VideoFacts(length, **size))
         for name, length in zip(names, frames)
+        for stamp in [file_stamp(f'{videos}/{name}')]
     )
-    store = IndexStore(str(folder / 'videos' / 'frame_index'))
+    store = IndexStore(str(videos / 'frame_index'))
     store.writer().close()
     store.added = IndexColumns.of(rows)
     with mock.patch.object(index_store, 'MANY_ROWS', 0):
@@ -77,7 +89,6 @@ def write_data_set(folder: Path, num_videos: int) -> str:
             f'{json.dumps([name, -1, -1, length, ""])}\n'
             for name, length in zip(names, frames)
         )
-    return str(ann_file)
 
 
 def start_as_before(folder: Path, ann_file: str) -> tuple[Sized, np.ndarray]:
@@ -162,10 +173,14 @@ def watch_memory() -> Iterator[list[float]]:
         found.append(private_megabytes())
 
 
-def write_apart(folder: Path, num_videos: int) -> str:
-    """:func:`write_data_set` in a process whose memory goes with it."""
+def write_apart(folder: Path, num_videos: int, with_files: bool) -> str:
+    """:func:`write_data_set` in a process whose memory goes with it.
+
+    Returns:
+        str: The annotation file.
+    """
     process = multiprocessing.get_context('fork').Process(
-        target=write_data_set, args=(folder, num_videos)
+        target=write_data_set, args=(folder, num_videos, with_files)
     )
     process.start()
     process.join()
@@ -173,31 +188,79 @@ def write_apart(folder: Path, num_videos: int) -> str:
     return str(folder / 'ann.txt')
 
 
+def dirty_megabytes() -> float:
+    """Memory that this process alone has written to, in MB."""
+    with open('/proc/self/smaps_rollup', encoding='utf-8') as file:
+        for line in file:
+            if line.startswith('Private_Dirty:'):
+                return int(line.split()[1]) / 1024
+    raise KeyError('Private_Dirty')
+
+
+class LookUps:
+    """Looks clips up in a worker; a batch is the memory it then has, in MB."""
+
+    def __init__(self, dataset: Sized) -> None:
+        self.dataset = dataset
+
+    def __getitems__(self, clips: np.ndarray) -> float:
+        for clip in clips:
+            self.dataset.get_data_info(clip)
+        return dirty_megabytes()
+
+
+def growth_of_worker(dataset: Sized, counts: np.ndarray, method: str) -> float:
+    """What a data loader's worker takes while it looks up clips.
+
+    Args:
+        dataset (Sized): A ``VideoClipDataset``.
+        counts (np.ndarray): (num_videos,) int64, its clip counts.
+        method (str): How the worker is started, ``'fork'`` or ``'spawn'``.
+
+    Returns:
+        float: Memory that no other process shares, in MB: how much more there
+        is after a clip of each video, of a million at most, than after a
+        tenth of them.
+    """
+    clips = np.random.default_rng(0).permutation(np.cumsum(counts) - 1)
+    loader = DataLoader(
+        LookUps(dataset),
+        # Arrays: what this process writes to is shared no longer.
+        batch_sampler=np.array_split(clips[:MILLION], 100),
+        num_workers=1,
+        multiprocessing_context=method,
+        collate_fn=float,
+    )
+    found = list(loader)
+    return found[-1] - found[9]
+
+
 def measure(num_videos: int, way: str) -> dict:
     """Build a dataset of so many videos and time it, in this process.
 
     Args:
         num_videos (int): Number of videos.
-        way (str): ``'before'``, ``'always'`` or ``'never'`` (``check_files``).
+        way (str): One of ``WAYS``.
 
     Returns:
         dict: ``startup``, ``epoch``, ``lookup`` (processor seconds),
         ``clips``, ``peak`` and ``private`` (MB beyond the imports, that no
-        file is mapped to).
+        file is mapped to), ``fork`` and ``spawn``
+        (:func:`growth_of_worker`).
     """
     import vll_mmaction.datasets  # noqa: F401
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ['XDG_CACHE_HOME'] = name
-        (folder / 'videos').mkdir()
-        ann_file = write_apart(folder, num_videos)
+        ann_file = write_apart(folder, num_videos, way == 'there')
         started = time.process_time()
         with watch_memory() as memory:
             if way == 'before':
                 dataset, counts = start_as_before(folder, ann_file)
             else:
-                dataset, counts = start(folder, ann_file, way)
+                check = 'never' if way == 'never' else 'always'
+                dataset, counts = start(folder, ann_file, check)
             startup = time.process_time() - started
         started = time.process_time()
         for clip in np.linspace(0, len(dataset) - 1, 1000).astype(int):
@@ -206,6 +269,12 @@ def measure(num_videos: int, way: str) -> dict:
         started = time.process_time()
         deal(counts, 8, 1, 0)
         epoch = time.process_time() - started
+        # Earlier versions' cannot be pickled for `spawn`.
+        workers = {
+            method: growth_of_worker(dataset, counts, method)
+            for method in METHODS
+            if way != 'before'
+        }
     return dict(
         startup=startup,
         epoch=epoch,
@@ -213,6 +282,7 @@ def measure(num_videos: int, way: str) -> dict:
         clips=int(counts.sum()),
         peak=max(memory) - memory[0],
         private=memory[-1] - memory[0],
+        **workers,
     )
 
 
@@ -272,7 +342,7 @@ def main() -> None:
         found = measure(int(size), way)
         print(*(f'{key}={value}' for key, value in found.items()))
         return
-    rows = []
+    rows, workers = [], []
     for size in args.sizes or SIZES[: 2 if args.quick else 3]:
         for way, title in WAYS.items():
             found = measure_apart(size, way)
@@ -288,6 +358,7 @@ def main() -> None:
                     1e6 * found.lookup,
                 ]
             )
+        workers.append([f'{size:,}', found.fork, found.spawn])
     print(machine())
     print('\nProcessor time and memory beyond the imports, one run each:\n')
     header = [
@@ -301,6 +372,11 @@ def main() -> None:
         'looking up a clip, us',
     ]
     print(markdown(header, rows))
+    print(
+        "\nGrowth of a data loader's worker, MB, while it looks up a clip of"
+    )
+    print('each of nine tenths of the videos, after the first tenth:\n')
+    print(markdown(['videos', 'fork', 'spawn'], workers))
     print('\nDealing an epoch of 1,000,000 videos, one a rank:\n')
     counts = np.random.default_rng(0).choice(load('ucf101').counts, 10**6)
     rows = []

@@ -1,12 +1,9 @@
 """What the clips of a tested run say about its videos, rule by rule."""
 
-import numpy as np
-
 from vll_mmaction.evaluation import (
     ClipResults,
-    attention_scores,
     consistency_figures,
-    vote_scores,
+    video_predictions,
 )
 
 RULES = ('vote', 'mean_prob', 'attention')
@@ -22,20 +19,11 @@ def right_videos(results: ClipResults) -> dict:
     Returns:
         dict[str, ndarray]: (V,) of 0 and 1 by name of the rule.
     """
-    ends = results.video_offsets[1:-1]
-    scores = np.split(results.clip_scores, ends)
-    predicted = dict(
-        vote=[vote_scores(x).argmax() for x in scores],
-        mean_prob=[x.mean(axis=0, dtype=np.float64).argmax() for x in scores],
-    )
-    if len(results.clip_weights):
-        weights = np.split(results.clip_weights, ends)
-        predicted['attention'] = [
-            attention_scores(x, a).argmax() for x, a in zip(scores, weights)
-        ]
     return {
-        rule: (np.array(classes) == results.labels).astype(int)
-        for rule, classes in predicted.items()
+        dict(mean='mean_prob').get(rule, rule): (
+            (classes == results.labels).astype(int)
+        )
+        for rule, classes in video_predictions(results).items()
     }
 
 

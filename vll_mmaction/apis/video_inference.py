@@ -7,10 +7,9 @@ once, and the frames of one clip and the inputs of a few are held.
 """
 
 import os.path as osp
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Optional, Union
 
 import numpy as np
 import torch
@@ -24,13 +23,12 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..datasets import SampleVideoClips
-from ..datasets.clip_stream import FramesInOrder, read_in_order
+from ..datasets.bad_videos import UnreadableVideo
+from ..datasets.clip_stream import ClipStream, read_in_order
 from ..evaluation import ClipResults
 from ..evaluation.class_names import find_class_names
+from ..models.recognizers.bounded_testing import VIEWS_AT_ONCE
 from ..video_io.prober import count_frames
-
-CLIPS_AT_ONCE = 8
-"""Clips through the network at once where the config does not say."""
 
 
 def init_video_recognizer(
@@ -175,7 +173,7 @@ def score_video(
     """
     # An absolute path is never taken for a URL, as `a:b.avi` would be.
     path = osp.abspath(path)
-    pipeline = _one_pass_pipeline(model.cfg)
+    transforms = _test_transforms(model.cfg)
     ((_, _, facts),) = count_frames([path], num_workers=1)
     if facts.reason:
         raise ValueError(f'{path} cannot be used as a video: {facts.reason}')
@@ -186,23 +184,26 @@ def score_video(
         modality='RGB',
         label=-1,
     )
-    sampled = pipeline.transforms[0](dict(video))
-    num_clips = sampled['num_clips']
-    frame_inds = sampled['frame_inds'].reshape(num_clips, -1)
-    frames = FramesInOrder(path, np.unique(frame_inds))
-    clips = _read_clips(pipeline, video, num_clips, frames)
-    at_once = (model.cfg.model.get('test_cfg') or {}).get('max_testing_views')
+    (sampling,) = (t for t in transforms if isinstance(t, SampleVideoClips))
+    sampled = sampling(dict(video))
+    num_clips, frame_inds = sampled['num_clips'], sampled['frame_inds']
+    test_cfg = model.cfg.model.get('test_cfg') or {}
+    at_once = test_cfg.get('max_testing_views') or VIEWS_AT_ONCE
 
     scores: list[Tensor] = []
     gates: list[Tensor] = []
-    while inputs := list(islice(clips, at_once or CLIPS_AT_ONCE)):
-        sample = _score_clips(model, inputs)
-        scores.extend(sample.clip_scores.cpu().chunk(len(inputs)))
-        # Of these clips alone, clip_weights would say.
-        gates.append(sample.get('clip_gates', torch.zeros(0)).cpu())
-        if on_clips is not None:
-            on_clips(len(scores), num_clips)
-    frame_inds = frame_inds.reshape(-1)
+    try:
+        stream = ClipStream(transforms, video, path, num_clips)
+        for inputs in stream.chunks(at_once):
+            sample = _score_clips(model, inputs)
+            clips = min(at_once, num_clips - len(scores))
+            scores.extend(sample.clip_scores.cpu().chunk(clips))
+            # Of these clips alone, clip_weights would say.
+            gates.append(sample.get('clip_gates', torch.zeros(0)).cpu())
+            if on_clips is not None:
+                on_clips(len(scores), num_clips)
+    except UnreadableVideo as error:
+        raise ValueError(str(error)) from error
     return ClipResults(
         clip_scores=torch.cat(scores).numpy(),
         video_offsets=np.array([0, sum(map(len, scores))]),
@@ -218,20 +219,19 @@ def score_video(
     )
 
 
-def _one_pass_pipeline(config: Config) -> Compose:
-    """The test pipeline, reading from a :class:`FramesInOrder`.
+def _test_transforms(config: Config) -> list[Callable]:
+    """The test pipeline, without a cache, which would make its folder.
 
     Raises:
         ValueError: It does not cut a video into clips and decode them.
     """
     init_default_scope(config.get('default_scope', 'mmaction'))
-    # A cache would make its folder.
     steps = [
         {key: value for key, value in step.items() if key != 'cache'}
         for step in _test_dataset(config).get('pipeline', ())
     ]
-    pipeline = Compose(read_in_order(Compose(steps).transforms))
-    kinds = [type(step) for step in pipeline.transforms]
+    transforms = Compose(steps).transforms
+    kinds = [type(step) for step in read_in_order(transforms)]
     if kinds[:1] != [SampleVideoClips] or DecordDecode not in kinds:
         raise ValueError(
             'the test pipeline of the config does not cut videos into clips: '
@@ -239,23 +239,11 @@ def _one_pass_pipeline(config: Config) -> Compose:
             'SampleVideoClips and a decoder (such as DecordDecode), but is '
             + ', '.join(kind.__name__ for kind in kinds)
         )
-    return pipeline
+    return transforms
 
 
-def _read_clips(
-    pipeline: Compose, video: dict, num_clips: int, frames: FramesInOrder
-) -> Iterator[Tensor]:
-    """Network inputs of one clip after the other."""
-    for clip in range(num_clips):
-        clip_of = dict(video, clip_ids=[clip], video_reader=frames)
-        yield pipeline(clip_of)['inputs']
-
-
-def _score_clips(
-    model: nn.Module, inputs: Sequence[Tensor]
-) -> ActionDataSample:
+def _score_clips(model: nn.Module, views: Tensor) -> ActionDataSample:
     """Prediction of clips, with ``clip_scores`` of all views of each."""
-    views = torch.cat(list(inputs))
     # The clips stand one after the other with their crops, not crop by crop:
     # as many clips as that tell the head to leave the order.
     sample = ActionDataSample(metainfo=dict(num_clips=len(views)))

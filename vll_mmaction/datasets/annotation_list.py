@@ -237,8 +237,9 @@ def _parse_line(
     name, *fields = line.rsplit(delimiter, len(fields_wanted) - 1)
     name = name.strip()
     if len(fields) < len(fields_wanted) - 1 or not name:
+        more = '. Without labels, test by labelled=False' if labelled else ''
         raise ValueError(
-            f'{where}: {line!r} has too few fields. Wanted: {wanted}'
+            f'{where}: {line!r} has too few fields. Wanted: {wanted}{more}.'
         )
     label = -1
     if labelled:

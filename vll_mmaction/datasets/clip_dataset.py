@@ -108,7 +108,8 @@ class VideoClipDataset(ClipDatasetMixin, VideoDataset):
         frames = found.numbers('frames')
         good = frames > 0
         if decord:
-            good &= found.lengths('decord') == 0
+            differs = found.ragged('decord')
+            good &= differs.ends == differs.starts
         bad = []
         for video in np.flatnonzero(~good).tolist():
             facts, line = found.row(video).facts, table[video]['line']

@@ -120,7 +120,7 @@ class ClipDatasetMixin:
             if isinstance(transform, SampleVideoClips):
                 return transform.sampling
         raise ValueError(
-            f'The pipeline of a {type(self).__name__} needs the transform '
+            f'The pipeline for {self.ann_file} needs the transform '
             "dict(type='SampleVideoClips'); it has "
             f'{[type(t).__name__ for t in self.pipeline.transforms]}'
         )

@@ -44,8 +44,10 @@ class WholeVideoDataset(Dataset):
         stream_above (int, optional): Videos of more clips come as a
             :class:`ClipStream`, which a video-level recognizer reads as it
             goes: testing then takes no more memory, however long they are.
-            The predictions are the same. Defaults to None: all clips of a
-            video are in memory at once.
+            The predictions are the same, to the last bit where the model has
+            ``test_cfg.max_testing_views`` (else up to rounding: the network
+            gets other parts of a video at once). Defaults to None: all clips
+            of a video are in memory at once.
         kwargs: Further arguments of :class:`VideoClipDataset`.
 
     Raises:
@@ -135,9 +137,15 @@ class WholeVideoDataset(Dataset):
             return self.pipeline(info)
         name = self._clips._name(idx)
         if self.stream_above and self.num_clips[idx] > self.stream_above:
-            return stream_sample(self.pipeline.transforms, info, name)
-        with self._watch.reading(idx, self.max_read_seconds):
-            return self._read(info, name)
+            sample = stream_sample(self.pipeline.transforms, info, name)
+        else:
+            with self._watch.reading(idx, self.max_read_seconds):
+                sample = self._read(info, name)
+        # By which clips are told from crops.
+        sample['data_samples'].set_metainfo(
+            dict(num_clips=int(self.num_clips[idx]))
+        )
+        return sample
 
     def _read(self, info: dict, name: str) -> dict:
         total_frames, read = info['total_frames'], False

@@ -1,17 +1,22 @@
 """Says what a config may hold where MMEngine says only that it failed.
 
 MMEngine's messages about an unknown ``type`` or argument name neither the
-names that are allowed nor, for an argument, its value; that a checkpoint can't
-be fetched is said without its address. They are added here; nothing else about
-building and loading changes.
+names that are allowed nor, for an argument, its value; MMAction2's about an
+annotation list no line of it; that a checkpoint can't be fetched is said
+without its address. They are added here; nothing else about building and
+loading changes.
 """
 
 import difflib
+import errno
 import functools
 import importlib
 import inspect
+import os
 import os.path as osp
+import pickle
 import re
+import traceback
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +29,13 @@ from ..version import __version__
 # A registry with more names than that is answered with the similar ones.
 MAX_NAMES = 12
 
+_EXPLAINED = (AssertionError, IndexError, KeyError, TypeError, ValueError)
+
+# What PyTorch says of a file that is no archive, and no pickle either.
+_NO_CHECKPOINT = (
+    'PytorchStreamReader|unexpected EOF|Unsupported operand|unexpected pos'
+)
+
 # In mmengine.runner a function has that name.
 mmengine_checkpoint = importlib.import_module('mmengine.runner.checkpoint')
 
@@ -31,10 +43,11 @@ mmengine_checkpoint = importlib.import_module('mmengine.runner.checkpoint')
 def explain() -> None:
     """Let errors of MMEngine say what is allowed, or to be done. Idempotent.
 
-    Those of building by a registry, and of fetching a checkpoint.
+    Those of building by a registry, and of fetching and reading a checkpoint.
     """
     _explain_build()
     _explain_download()
+    _explain_checkpoint()
 
 
 def _explain_download() -> None:
@@ -60,6 +73,43 @@ def _explain_download() -> None:
     mmengine_checkpoint.load_url = load_url
 
 
+def _explain_checkpoint() -> None:
+    loader = mmengine_checkpoint.CheckpointLoader
+    original = loader.load_checkpoint
+    if hasattr(original, '_wrapped_by_vll_mmaction'):
+        return
+
+    @functools.wraps(original)
+    def load_checkpoint(filename: str, *args: Any, **kwargs: Any) -> Any:
+        if osp.isdir(filename):
+            names = sorted(
+                name for name in os.listdir(filename) if name.endswith('.pth')
+            )
+            raise ValueError(
+                f'{filename} is a folder: name a checkpoint, of which it '
+                f'holds {", ".join(names[:MAX_NAMES]) or "none"}.'
+            )
+        try:
+            return original(filename, *args, **kwargs)
+        except (
+            *(EOFError, OSError, RuntimeError),
+            pickle.UnpicklingError,
+        ) as error:
+            if not (
+                isinstance(error, EOFError)
+                or getattr(error, 'errno', None) == errno.EINVAL
+                or re.search(_NO_CHECKPOINT, str(error))
+            ):
+                raise
+            raise ValueError(
+                f'{filename} is no checkpoint, or was cut short. Name '
+                'another, or fetch it again.'
+            ) from error
+
+    load_checkpoint._wrapped_by_vll_mmaction = True
+    loader.load_checkpoint = staticmethod(load_checkpoint)
+
+
 def _explain_build() -> None:
     original = Registry.build
     if hasattr(original, '_wrapped_by_vll_mmaction'):
@@ -69,7 +119,7 @@ def _explain_build() -> None:
     def build(self: Registry, cfg: dict, *args: Any, **kwargs: Any) -> Any:
         try:
             return original(self, cfg, *args, **kwargs)
-        except (KeyError, TypeError) as error:
+        except _EXPLAINED as error:
             # An inner build may have explained it already.
             if not hasattr(error, '_explained'):
                 more = _unknown_type(self, cfg, error) or _unknown_argument(
@@ -78,6 +128,8 @@ def _explain_build() -> None:
                 if more:
                     error.args = (more,)
                     setattr(error, '_explained', True)  # noqa: B010
+                elif line := _bad_line(error):
+                    raise ValueError(line) from error
             raise
 
     build._wrapped_by_vll_mmaction = True
@@ -88,7 +140,7 @@ def _unknown_type(registry: Registry, cfg: dict, error: Exception) -> str:
     """What to say of a name that is not registered, '' if that isn't it."""
     name = cfg.get('type') if isinstance(cfg, dict) else None
     wanted = f'{name} is not in the '
-    if not isinstance(name, str) or not str(error.args[0]).startswith(wanted):
+    if not isinstance(name, str) or not _text(error).startswith(wanted):
         return ''
     names = sorted(set(_names(registry.root)))
     scope = next(
@@ -115,6 +167,41 @@ def _unknown_type(registry: Registry, cfg: dict, error: Exception) -> str:
     )
 
 
+def _bad_line(error: BaseException) -> str:
+    """What to say of the line of a list that a stock dataset fails at, or ''.
+
+    Its ``load_data_list`` goes through the lines, and keeps what it has read
+    of each.
+    """
+    cause = error.__context__ or error
+    for frame, _ in traceback.walk_tb(cause.__traceback__):
+        known = frame.f_locals
+        if (
+            frame.f_code.co_name != 'load_data_list'
+            or not frame.f_globals['__name__'].startswith('mmaction.')
+            or 'self' not in known
+        ):
+            continue
+        if isinstance(cause, UnicodeDecodeError):
+            return (
+                f'{known["self"].ann_file}: {cause}. Save the file as UTF-8.'
+            )
+        if {'line', 'data_list'} <= known.keys():
+            kind = type(known['self']).__name__
+            return (
+                f'{known["self"].ann_file}, line {len(known["data_list"]) + 1}'
+                f': {known["line"]!r} is none that {kind} reads ({cause}). '
+                'Wanted: a path, in frames their number, and a label, with '
+                'one blank before each and none in the path, and no empty '
+                'lines. The datasets of vll_mmaction allow them.'
+            )
+    return ''
+
+
+def _text(error: BaseException) -> str:
+    return str(error.args[0]) if error.args else ''
+
+
 def _names(registry: Registry) -> Iterator[str]:
     yield from registry.module_dict
     for child in registry.children.values():
@@ -124,7 +211,7 @@ def _names(registry: Registry) -> Iterator[str]:
 def _unknown_argument(registry: Registry, cfg: dict, error: Exception) -> str:
     """What to say of an argument that a class does not take, or ''."""
     found = re.search(
-        r"got an unexpected keyword argument '(\w+)'", str(error.args[0])
+        r"got an unexpected keyword argument '(\w+)'", _text(error)
     )
     if not found or not isinstance(cfg, dict):
         return ''

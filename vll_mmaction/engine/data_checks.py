@@ -6,9 +6,14 @@ keys of the config, their values, and what to write instead.
 
 import os.path as osp
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Callable
 
-from mmaction.datasets import RawframeDataset, VideoDataset
+from mmaction.datasets import (
+    BaseActionDataset,
+    RawframeDataset,
+    VideoDataset,
+)
 from mmaction.datasets import transforms as stock
 from mmaction.models import ActionDataPreprocessor, Recognizer2D, Recognizer3D
 from mmaction.models.heads import BaseHead
@@ -120,17 +125,65 @@ def check_files(stage: str, dataset: Any) -> None:
             for transform in part.pipeline.transforms
         ):
             continue
-        names = [
-            info['filename' if 'filename' in info else 'frame_dir']
-            for info in video_infos(part)
+        infos = list(video_infos(part))
+        lost = [
+            (number, info)
+            for number, info in enumerate(infos)
+            if not (
+                osp.isfile(info['filename'])
+                if 'filename' in info
+                else osp.isdir(info['frame_dir'])
+            )
         ]
-        lost = [name for name in names if not osp.exists(name)]
         if lost:
+            number, info = lost[0]
+            name = info.get('filename', info.get('frame_dir'))
             raise ValueError(
-                f'{len(lost)} of {len(names)} videos of {part.ann_file} are '
-                f'not there, such as {lost[0]}. Correct '
+                f'{len(lost)} of {len(infos)} videos of {part.ann_file} are '
+                f'not there, such as {name!r}{_line(part, number)}. Correct '
                 f'{stage}_dataloader.dataset.data_prefix, or the list.'
             )
+
+
+def _line(part: Any, number: int) -> str:
+    """Where a video is in the list; '' if that is not known."""
+    info = next(islice(video_infos(part), number, None), {})
+    line = info.get('line')
+    if isinstance(part, BaseActionDataset) and part._indices is None:
+        line = number + 1  # stock has a video a line
+    return f' (line {line})' if line else ''
+
+
+def check_labelled(stage: str, dataset: Any) -> bool:
+    """See that a list has labels; in a test it may have none at all.
+
+    Stock datasets read a line without one as the label -1.
+
+    Args:
+        stage (str): See :func:`check_files`.
+        dataset (Dataset): Of that stage.
+
+    Returns:
+        bool: Whether it has.
+    """
+    labelled = True
+    for part in dataset_parts(dataset):
+        labels = labels_of(part)
+        if not getattr(part, 'labelled', True):
+            labelled = False
+        elif labels is not None and (labels < 0).any():
+            number = int((labels < 0).argmax())
+            if stage != 'test' or (labels >= 0).any():
+                raise ValueError(
+                    f'{part.ann_file} has no label for '
+                    f'{int((labels < 0).sum())} of its {len(labels)} videos, '
+                    f'the first of them number {number + 1}'
+                    f'{_line(part, number)}. Write one, or leave the line '
+                    'out; videos without labels can be tested in a list of '
+                    'their own.'
+                )
+            labelled = False
+    return labelled
 
 
 def check_sample(stage: str, model: nn.Module, dataset: Any) -> None:
@@ -244,14 +297,16 @@ def check_labels(model: nn.Module, dataset: Any) -> None:
         if largest >= head.num_classes:
             raise ValueError(
                 f'model.cls_head.num_classes={head.num_classes}, but '
-                f'{part.ann_file} has the label {largest}. Set num_classes '
-                f'to at least {largest + 1}, or use the annotation file of '
-                'that many classes.'
+                f'{part.ann_file} has the label {largest}'
+                f'{_line(part, int(labels.argmax()))}. Set num_classes to at '
+                f'least {largest + 1}, or use the annotation file of that '
+                'many classes.'
             )
         names = getattr(part, 'metainfo', {}).get('classes')
         if names and largest >= len(names):
             raise ValueError(
                 f"metainfo['classes'] names {len(names)} classes, but "
-                f'{part.ann_file} has the label {largest}. Name at least '
+                f'{part.ann_file} has the label {largest}'
+                f'{_line(part, int(labels.argmax()))}. Name at least '
                 f'{largest + 1}, or leave the names out.'
             )

@@ -1,11 +1,10 @@
 """Metrics of the clips of a video."""
 
-from .clip_metrics import (
-    ClipConsistencyMetric,
-    ClipResults,
+from .clip_metrics import ClipConsistencyMetric, consistency_figures
+from .clip_results import ClipResults, load_clip_results, save_clip_results
+from .prediction_rules import (
     attention_scores,
-    consistency_figures,
-    load_clip_results,
+    video_predictions,
     vote_scores,
 )
 
@@ -15,5 +14,7 @@ __all__ = [
     'attention_scores',
     'consistency_figures',
     'load_clip_results',
+    'save_clip_results',
+    'video_predictions',
     'vote_scores',
 ]

@@ -1,14 +1,8 @@
-"""How a video's clips vote: figures, and a file of all clip scores."""
+"""How a video's clips vote: figures over all videos."""
 
-import itertools
 import logging
-import os
-import os.path as osp
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
@@ -17,102 +11,13 @@ from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, print_log
 from scipy.spatial.distance import pdist
-from scipy.special import softmax
 
-from ..models.heads.voting import majority_vote
+from .clip_results import ClipResults, save_clip_results
+from .prediction_rules import video_predictions
 
 # Networks that tell clips apart do not come near the first.
 _SAME_ANSWERS = 0.95
 _SAME_LABELS = 0.6
-
-_FORMAT = 'vll_mmaction clip results'
-_FORMAT_VERSION = 2
-# Version 1 had no clip weights.
-_READ_VERSIONS = (1, _FORMAT_VERSION)
-
-
-@dataclass
-class ClipResults:
-    """Clip scores of V videos, as :class:`ClipConsistencyMetric` writes them.
-
-    A row of scores is a view: a clip, or one crop of it if the test takes
-    several crops. Rows of video v are ``video_offsets[v]`` to
-    ``video_offsets[v + 1]``; the views of a clip are side by side.
-
-    Attributes:
-        clip_scores (ndarray): Probabilities, (M, K) float32.
-        video_offsets (ndarray): (V + 1,) int64, from 0 to M.
-        labels (ndarray): Classes, (V,) int64, -1 where unknown.
-        filenames (ndarray): (V,) str, ``''`` where unknown.
-        frame_inds (ndarray): Frame numbers as the pipeline reads them, clip
-            after clip, (F,) int64.
-        frame_offsets (ndarray): Frames of video v are ``frame_offsets[v]``
-            to ``frame_offsets[v + 1]``, (V + 1,) int64; none where unknown.
-        total_frames (ndarray): (V,) int64, -1 where unknown.
-        views_per_clip (ndarray): (V,) int64, 1 where unknown.
-        class_names (ndarray): (K,) str, or (0,) where unknown.
-        config_name (ndarray): () str, name of the run's config.
-        clip_weights (ndarray): Weights of the views by attention, which sum
-            to one in each video, (M,) float32; (0,) where the head has none.
-    """
-
-    clip_scores: np.ndarray
-    video_offsets: np.ndarray
-    labels: np.ndarray
-    filenames: np.ndarray
-    frame_inds: np.ndarray
-    frame_offsets: np.ndarray
-    total_frames: np.ndarray
-    views_per_clip: np.ndarray
-    class_names: np.ndarray
-    config_name: np.ndarray
-    clip_weights: np.ndarray = field(
-        default_factory=lambda: np.zeros(0, np.float32)
-    )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-def vote_scores(clip_scores: np.ndarray) -> np.ndarray:
-    """Video scores by the vote of the clips (Shi et al. 2020, Section 4.1).
-
-    Args:
-        clip_scores (ndarray): Probabilities, (m, K).
-
-    Returns:
-        ndarray: ``(votes + mean probability) / (m + 1)``, (K,) float64. It
-        sums to one, ranks by votes and breaks ties by mean probability.
-
-    Example:
-        >>> scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
-        >>> vote_scores(scores).round(3).tolist()
-        [0.392, 0.608]
-    """
-    return majority_vote(torch.tensor(clip_scores).double()).numpy()
-
-
-def attention_scores(
-    clip_scores: np.ndarray, clip_weights: np.ndarray
-) -> np.ndarray:
-    """Video scores by attention, as ``average_clips='attention'`` has them.
-
-    Args:
-        clip_scores (ndarray): Probabilities, (m, K).
-        clip_weights (ndarray): Weights, (m,), which sum to one.
-
-    Returns:
-        ndarray: Softmax of the weighted mean of the logits, (K,) float64,
-        which is that of the log-probabilities.
-
-    Example:
-        >>> scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
-        >>> attention_scores(scores, np.array([0.5, 0.25, 0.25])).round(3)
-        array([0.71, 0.29])
-    """
-    smallest = np.finfo(np.float32).tiny
-    logits = np.log(np.maximum(clip_scores, smallest, dtype=np.float64))
-    return softmax(clip_weights.astype(np.float64) @ logits)
 
 
 @METRICS.register_module()
@@ -139,7 +44,7 @@ class ClipConsistencyMetric(BaseMetric):
 
     Args:
         out_file (str, optional): Write the clip scores to this ``.npz``,
-            which :func:`load_clip_results` reads. ``{config}`` in it stands
+            which ``load_clip_results`` reads. ``{config}`` in it stands
             for the name of the run's config. A relative path starts at the
             working directory, as that of stock ``--dump``. Frame numbers
             and file names go along if ``filename``, ``frame_inds``,
@@ -204,7 +109,7 @@ class ClipConsistencyMetric(BaseMetric):
         clip_results = _to_clip_results(results, classes)
         if self.out_file is not None:
             out_file = self.out_file.replace('{config}', _config_name())
-            _save(out_file, clip_results)
+            save_clip_results(out_file, clip_results)
             print_log(f'Clip results saved to {out_file}', 'current')
         _warn_of_one_answer(clip_results)
         return consistency_figures(clip_results)
@@ -247,87 +152,30 @@ def consistency_figures(results: ClipResults) -> dict[str, float]:
         dict[str, float]: The figures by name, without prefix; none about
         right and wrong if labels are unknown.
     """
-    ends = results.video_offsets[1:-1]
-    videos = np.split(results.clip_scores, ends)
-    weights: Iterable = itertools.repeat(None, len(videos))
-    if results.clip_weights.size:
-        weights = np.split(results.clip_weights, ends)
-    figures = [
-        _video_figures(scores, label, weight)
-        for scores, label, weight in zip(videos, results.labels, weights)
+    predicted = video_predictions(results)
+    answers = results.clip_scores.argmax(axis=1)
+    sizes, starts = np.diff(results.video_offsets), results.video_offsets[:-1]
+    winners = np.repeat(predicted['vote'], sizes)
+    agreement = np.add.reduceat((answers == winners).astype(float), starts)
+    distances = [
+        pdist(scores).mean() if len(scores) > 1 else 0.0
+        for scores in results.split(results.clip_scores)
     ]
-    metrics = {
-        name: float(np.mean([x[name] for x in figures]))
-        for name in figures[0]
-        if name != 'clip_acc'
-    }
-    if results.labels.min() < 0:
-        return {
-            n: x for n, x in metrics.items() if not n.startswith('video_acc')
-        }
-    clips_right = np.concatenate([x['clip_acc'] for x in figures])
-    return dict(clip_acc=float(clips_right.mean()), **metrics)
-
-
-def load_clip_results(path: str) -> ClipResults:
-    """Read a file that :class:`ClipConsistencyMetric` wrote.
-
-    Nothing of the file is executed: pickled data is refused.
-
-    Args:
-        path (str): The ``.npz`` file.
-
-    Returns:
-        ClipResults: Its arrays.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is another kind of file or version, damaged, or holds
-            pickled data.
-    """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'no clip results at {path!r}')
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f'{path!r} is no .npz file, or was cut short')
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except ValueError as error:
-        raise ValueError(f'{path!r} holds pickled data: not read') from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f'{path!r} is damaged: {error}') from error
-    if str(arrays.pop('format', '')) != _FORMAT:
-        raise ValueError(
-            f'{path!r} was not written by ClipConsistencyMetric: it holds '
-            f'{", ".join(arrays) or "nothing"}'
-        )
-    version = int(arrays.pop('format_version'))
-    if version not in _READ_VERSIONS:
-        raise ValueError(
-            f'{path!r} has format version {version}, but this vll_mmaction '
-            f'reads versions {" and ".join(map(str, _READ_VERSIONS))}'
-        )
-    return ClipResults(**arrays)
-
-
-def _video_figures(
-    scores: np.ndarray, label: int, weights: Optional[np.ndarray] = None
-) -> dict:
-    """Figures of one video; ``clip_acc`` for each clip, (m,) bool."""
-    clip_votes = scores.argmax(axis=1)
-    winner = vote_scores(scores).argmax()
-    distance = pdist(scores).mean() if len(scores) > 1 else 0.0
     figures = dict(
-        clip_acc=clip_votes == label,
-        video_acc_vote=winner == label,
-        video_acc_mean=scores.mean(axis=0, dtype=np.float64).argmax() == label,
-        agreement=(clip_votes == winner).mean(),
-        pairwise_distance=distance,
+        agreement=float((agreement / sizes).mean()),
+        pairwise_distance=float(np.mean(distances)),
     )
-    if weights is not None:
-        answer = attention_scores(scores, weights).argmax()
-        figures['video_acc_attention'] = answer == label
-    return figures
+    if results.labels.min() < 0:
+        return figures
+    clip_labels = np.repeat(results.labels, sizes)
+    return dict(
+        clip_acc=float((answers == clip_labels).mean()),
+        **{
+            f'video_acc_{rule}': float((classes == results.labels).mean())
+            for rule, classes in predicted.items()
+        },
+        **figures,
+    )
 
 
 def _to_result(sample: dict) -> dict:
@@ -404,21 +252,3 @@ def _config_name() -> str:
     """Name of the config of this run, which Runner puts before the time."""
     name = MessageHub.get_current_instance().instance_name
     return re.sub(r'(^|_)\d{8}_\d{6}$', '', name)
-
-
-def _save(path: str, results: ClipResults) -> None:
-    """Write under a temporary name, so that no reader meets half a file."""
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    temporary = f'{path}.{os.getpid()}.tmp'
-    try:
-        with open(temporary, 'wb') as file:
-            np.savez_compressed(
-                file,
-                format=_FORMAT,
-                format_version=_FORMAT_VERSION,
-                **vars(results),
-            )
-        os.replace(temporary, path)
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)

@@ -88,7 +88,6 @@ class Counting:
         print_log(f'{what} for {self.store.folder}', logger='current')
         with self.store.writer() as writer, _progress(what, total) as show:
             self._take(iter(self.own), writer, show)
-            said = time.monotonic()
             while self.left and not self.alone:
                 self._look(show)
                 quiet = time.monotonic() - self.last_new
@@ -97,13 +96,6 @@ class Counting:
                 elif len(self.left) > self.few:
                     self._take(self._others(), writer, show)
                 elif self.left:
-                    if time.monotonic() - said > 60:
-                        said = time.monotonic()
-                        print_log(
-                            f'{len(self.left)} videos are still being '
-                            'counted by other processes',
-                            logger='current',
-                        )
                     time.sleep(0.2)
         self.store.refresh()
 

@@ -30,6 +30,9 @@ FORMAT = 'vll_mmaction decoded frames'
 VERSION = 1
 HEADER_BYTES = 4096
 LOCK = 'used_bytes'
+# Pixels depend on these; files of other versions go when the room is needed.
+SWSCALE = '.'.join(map(str, av.library_versions['libswscale']))
+MADE_BY = f'.opencv-{cv2.__version__}.swscale-{SWSCALE}'
 ENDING = '.frames'
 UNFINISHED = '.unfinished'  # after the ending
 # Writing a video takes seconds: who began it so long ago has died.
@@ -95,8 +98,8 @@ class FrameCache:
             ValueError: See :func:`read_frames`, for frames that are wanted.
         """
         key = self._key(path, num_frames, settings)
-        name = hashlib.sha256(key.encode()).hexdigest()[:32] + ENDING
-        file = osp.join(self.folder, name)
+        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        file = osp.join(self.folder, name + MADE_BY + ENDING)
         kept = _load(file, key)
         if kept is not None:
             shape, frames = kept
@@ -159,8 +162,7 @@ class FrameCache:
             mtime_ns=stat.st_mtime_ns,
             num_frames=int(num_frames),
             settings=settings,
-            opencv=cv2.__version__,
-            swscale=av.library_versions['libswscale'],
+            made_by=MADE_BY,
         )
         return json.dumps(parts)
 
@@ -181,6 +183,8 @@ class FrameCache:
                 if _load(file, key) is not None:
                     return None
                 used = self._used(lock) - _size(file)
+                if used + size > self.max_bytes:
+                    used -= self._remove_outdated()
                 if used + size > self.max_bytes:
                     self._full = True
                     return None
@@ -215,23 +219,27 @@ class FrameCache:
             return int(known)
         self._counted_by = os.getpid()
         used = 0
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):  # deleted by hand just now
-                    used += self._count(entry)
+        for name in os.listdir(self.folder):
+            file = osp.join(self.folder, name)
+            if name.endswith(ENDING):
+                used += _size(file)
+            elif name.endswith(UNFINISHED):
+                with suppress(FileNotFoundError):
+                    if time.time() - osp.getmtime(file) < STALE_SECONDS:
+                        used += _size(file)
+                    else:  # what a dead writer left
+                        os.remove(file)
         return used
 
-    @staticmethod
-    def _count(entry: os.DirEntry) -> int:
-        """Bytes of a file of the cache. Deletes what a dead writer left."""
-        unfinished = entry.name.endswith(ENDING + UNFINISHED)
-        if not unfinished and not entry.name.endswith(ENDING):
-            return 0
-        stat = entry.stat()
-        if unfinished and time.time() - stat.st_mtime > STALE_SECONDS:
-            os.remove(entry.path)
-            return 0
-        return stat.st_size
+    def _remove_outdated(self) -> int:
+        """Make room, where other versions have made files; bytes of these."""
+        removed = 0
+        for name in os.listdir(self.folder):
+            if name.endswith(ENDING) and MADE_BY not in name:
+                file = osp.join(self.folder, name)
+                removed += _size(file)
+                os.remove(file)
+        return removed
 
     def _give_up(self, error: OSError) -> None:
         """Keep nothing more: such as on a disk without room."""

@@ -11,7 +11,8 @@ import hashlib
 import os
 import os.path as osp
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -225,6 +226,8 @@ class FrameIndex:
         if check_files:
             fresh &= self._unchanged(names, found, np.flatnonzero(fresh))
         stale = np.flatnonzero(~fresh)
+        if not len(stale):
+            return found, {}
         paths = (osp.join(self._prefix, name) for name in names.take(stale))
         when = found.numbers('when')[stale].tolist()
         return found, dict(zip(keys.take(stale), zip(paths, when)))
@@ -237,7 +240,7 @@ class FrameIndex:
         all_facts: bool,
     ) -> np.ndarray:
         """Which rows hold what is needed; (n,) bool."""
-        by, frames = found.numbers('by'), found.numbers('frames')
+        by = found.numbers('by')
         if transform is not None:
             good = np.ones(len(by), bool)
         else:
@@ -246,21 +249,23 @@ class FrameIndex:
                 good |= by == PACKETS
             if not all_facts:
                 good |= by == TRANSFORM
-        if not all_facts:
+        if not all_facts and (by == TEXT).any():
             # Why a video could not be used may hold no longer.
-            good |= (by == TEXT) & (frames > 0)
+            good |= (by == TEXT) & (found.numbers('frames') > 0)
         return good & found.known
 
     def _unchanged(
         self, names: TextColumn, found: FoundRows, rows: np.ndarray
     ) -> np.ndarray:
         """Which of some rows have the stamp of their file; (n,) bool."""
-        prefix = os.fsencode(self._prefix)
         chosen = names if len(rows) == len(names) else names.take(rows)
-        sizes, times = np.empty((2, len(rows)), np.int64)
-        for number, name in enumerate(chosen.encoded()):
-            path = os.path.join(prefix, name)
-            sizes[number], times[number] = file_stamp(path)
+        # Joining paths takes as long as asking for a file.
+        plain = os.sep == '/' and not (chosen.bytes_at() == ord('/')).any()
+        join: Callable[..., bytes] = bytes.__add__ if plain else osp.join
+        paths = map(partial(join, os.fsencode(self._prefix)), chosen.encoded())
+        stamps = chain.from_iterable(map(file_stamp, paths))
+        numbers = np.fromiter(stamps, np.int64)
+        sizes, times = numbers.reshape(-1, 2).T
         same = np.zeros(len(names), bool)
         same[rows] = found.numbers('size')[rows] == sizes
         same[rows] &= found.numbers('mtime')[rows] == times

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -72,18 +72,11 @@ class IndexRow(NamedTuple):
         *head, frames, width, height, pixel_format, reason, decord, keys = (
             json.loads(row)
         )
-        return cls(
-            *head,
-            VideoFacts(
-                frames=frames,
-                width=width,
-                height=height,
-                pixel_format=pixel_format,
-                keys=_packets(keys),
-                reason=reason,
-                decord=decord,
-            ),
+        facts = VideoFacts(
+            *(frames, width, height, pixel_format),
+            *(_packets(keys), reason, decord),
         )
+        return cls(*head, facts)
 
 
 def _packets(numbers: list[int]) -> tuple[KeyPacket, ...]:
@@ -198,19 +191,12 @@ class IndexColumns:
         size, mtime, when, by, frames, width, height = (
             int(self.columns[name][number]) for name in NUMBERS
         )
-        return IndexRow(
-            self.names[number],
-            *(size, mtime, when, by),
-            VideoFacts(
-                frames=frames,
-                width=width,
-                height=height,
-                pixel_format=self.pixel_format[number],
-                keys=_packets(self.keys.row(number).ravel().tolist()),
-                reason=self.reason[number],
-                decord=self.decord[number],
-            ),
+        facts = VideoFacts(
+            *(frames, width, height, self.pixel_format[number]),
+            _packets(self.keys.row(number).ravel().tolist()),
+            *(self.reason[number], self.decord[number]),
         )
+        return IndexRow(self.names[number], size, mtime, when, by, facts)
 
 
 class FoundRows:
@@ -269,15 +255,6 @@ class FoundRows:
             values.append(part.values)
         return KINDS[name](np.concatenate(values), starts, ends)
 
-    def lengths(self, name: str) -> np.ndarray:
-        """Lengths of a ragged column; (n,) int64, 0 where there is no row."""
-        found = np.zeros(len(self.known), dtype=np.int64)
-        for columns, rows in self._parts:
-            there = np.flatnonzero(rows >= 0)
-            column, chosen = columns.columns[name], rows[there]
-            found[there] = column.ends[chosen] - column.starts[chosen]
-        return found
-
     def row(self, number: int) -> IndexRow:
         """The row of a video.
 
@@ -319,11 +296,3 @@ def _columns(rows: list[IndexRow]) -> dict[str, Any]:
         ends,
     )
     return columns
-
-
-def read_lines(lines: Iterable[bytes]) -> Iterator[IndexRow]:
-    """The rows of lines; those that are not whole are left out."""
-    for line in lines:
-        row = IndexRow.from_line(line)
-        if row is not None:
-            yield row

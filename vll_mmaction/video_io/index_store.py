@@ -15,7 +15,9 @@ makes a new base of them. An index of earlier versions, a text file
 ``frame_index.jsonl`` beside the folder, is read as well.
 """
 
+import functools
 import json
+import logging
 import os
 import os.path as osp
 import re
@@ -27,20 +29,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import BinaryIO, Optional
 
+import av
+from mmengine.logging import print_log
+
 from .columns import TextColumn
-from .index_rows import (
-    TEXT,
-    FoundRows,
-    IndexColumns,
-    IndexRow,
-    read_lines,
-)
+from .index_rows import TEXT, FoundRows, IndexColumns, IndexRow
 from .video_facts import VideoFacts
 
 FORMAT = 'vll_mmaction frame index'
 VERSION = 2
 TEXT_VERSION = 1
 ABOUT = 'frame_index.json'
+TEXT_INDEX = 'text_index.json'
+DECODER = av.library_versions['libavcodec'][0]
 OPEN, DONE = '.rows', '.rows.done'
 # Rows and files beside the base from which on a new one is made.
 MANY_ROWS, MANY_FILES = 1000, 16
@@ -79,9 +80,14 @@ class IndexStore:
         about = osp.join(self.folder, ABOUT)
         try:
             with open(about, encoding='utf-8') as file:
-                _check_header(json.load(file), VERSION)
+                header = json.load(file)
+            _check_header(header, VERSION)
+            _check_decoder(self.folder, header.get('libavcodec', DECODER))
         except FileNotFoundError:
-            if os.listdir(self.folder):
+            files = os.listdir(self.folder)
+            bases = [osp.join(self.folder, file, TEXT_INDEX) for file in files]
+            # Once a base could be all there was.
+            if files and not any(map(osp.exists, bases)):
                 raise ValueError(
                     f'{self.folder} is not a frame index, but a folder with '
                     'other files. Name another in `frame_index`.'
@@ -123,7 +129,9 @@ class IndexStore:
                 whole, end, _ = file.read().rpartition(b'\n')
             lines = (whole + end).splitlines(keepends=True)
             read[name] = read.get(name, 0) + len(whole + end)
-            new.append(IndexColumns.of(read_lines(lines)))
+            new.append(
+                IndexColumns.of(filter(None, map(IndexRow.from_line, lines)))
+            )
         if parts != [self.added] or any(map(len, new)):
             merged = IndexColumns.merge([_NONE, *parts, *new])
             self.base, self.added = base, merged
@@ -162,8 +170,8 @@ class IndexStore:
         os.makedirs(self.folder, exist_ok=True)
         about = osp.join(self.folder, ABOUT)
         if not osp.exists(about):
-            header = json.dumps(dict(format=FORMAT, version=VERSION))
-            write_whole(about, [header])
+            header = dict(format=FORMAT, version=VERSION, libavcodec=DECODER)
+            write_whole(about, [json.dumps(header)])
 
     def __len__(self) -> int:
         """Number of rows; videos in the base that were counted again twice."""
@@ -276,7 +284,6 @@ class RowWriter:
         self.close()
 
 
-TEXT_INDEX = 'text_index.json'
 _NONE = IndexColumns.of(())
 
 
@@ -339,6 +346,19 @@ def _check_header(header: object, version: int) -> None:
         raise ValueError(
             f'it is of version {header.get("version")}, this is version '
             f'{version}'
+        )
+
+
+@functools.cache  # say it once
+def _check_decoder(folder: str, counted_by: int) -> None:
+    if counted_by != DECODER:
+        print_log(
+            f'The frames in {folder} were counted by libavcodec {counted_by}, '
+            f'but are read by {DECODER}. Few files, if any, have other frames '
+            'in it. To count them anew, delete that folder; '
+            'tools/data/count_frames.py then counts before a training does.',
+            'current',
+            level=logging.WARNING,
         )
 
 

@@ -32,6 +32,9 @@ def main() -> None:
             facts = probe_video(path, count)
         except (OSError, MemoryError) as error:
             facts = VideoFacts(reason=str(error) or type(error).__name__)
+        except Exception as error:
+            # Such as a PyAV that is not known here: not the file's fault.
+            facts = VideoFacts(reason=f'{type(error).__name__}: {error}')
         print(json.dumps(asdict(facts)), file=answers, flush=True)
 
 

@@ -21,6 +21,12 @@ FORMATS = (
 ).split()
 # Transport and program streams, which may begin anywhere.
 BROADCASTS = ('mpegts', 'mpeg')
+# PyAV before 19 fails at names that are no UTF-8; 19 has no such argument.
+METADATA: dict[str, Any] = (
+    dict(metadata_errors='replace')
+    if int(av.__version__.partition('.')[0]) < 19
+    else {}
+)
 _OPTIONS = dict(protocol_whitelist='file', format_whitelist=','.join(FORMATS))
 
 
@@ -47,7 +53,7 @@ class VideoFile:
                 # Not `options`: PyAV 15 writes past the end of a list of
                 # those where streams are found later, as in MPEG-TS.
                 container_options=dict(_OPTIONS),
-                metadata_errors='replace',
+                **METADATA,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise ValueError(

@@ -99,10 +99,11 @@ def _check(results: ClipResults, file: str) -> None:
             f'{file} has {num_classes} classes, but names of '
             f'{len(results.class_names)}: give the right ones by --classes'
         )
-    if results.labels.min() < 0:
+    if results.labels.min() < 0 <= results.labels.max():
         raise ValueError(
-            f'{file} holds videos without labels, of which no vote is right '
-            'or wrong'
+            f'{file} holds some videos without labels, the first of them '
+            f'{str(results.filenames[results.labels.argmin()])!r}: test them '
+            'in a list of their own'
         )
     if results.labels.max() >= num_classes:
         raise ValueError(

@@ -11,6 +11,8 @@ from .vote_summary import VideoVotes, class_table, confusion
 def make_tables(models: Mapping[str, VideoVotes]) -> dict[str, list]:
     """A row a video, a row a class, and the confusion matrices.
 
+    Of videos without labels only the first, since nothing is right or wrong.
+
     Args:
         models (dict[str, VideoVotes]): Votes of one model by ``''``, or of
             two by the letters that end the names of their columns and files.
@@ -21,11 +23,10 @@ def make_tables(models: Mapping[str, VideoVotes]) -> dict[str, list]:
     """
     first = next(iter(models.values()))
     names = class_names(first.results)
-    videos: dict[str, Iterable] = dict(
-        file=first.results.filenames,
-        label=first.labels,
-        **{'class': [names[k] for k in first.labels]},
-    )
+    videos: dict[str, Iterable] = dict(file=first.results.filenames)
+    if first.labelled:
+        videos['label'] = first.labels
+        videos['class'] = [names[k] for k in first.labels]
     classes: dict[str, Iterable] = dict(label=range(len(names)), name=names)
     matrices: dict[str, list] = {}
     for letter, votes in models.items():
@@ -36,9 +37,13 @@ def make_tables(models: Mapping[str, VideoVotes]) -> dict[str, list]:
             votes=votes.winner_votes.astype(int),
             clips=votes.sizes,
             mean_probability=votes.probability(votes.winners).round(6),
-            label_probability=votes.probability(votes.labels).round(6),
         )
+        if votes.labelled:
+            truth = votes.probability(votes.labels)
+            columns['label_probability'] = truth.round(6)
         videos.update({f'{k}{end}': x for k, x in columns.items()})
+        if not votes.labelled:
+            continue
         table = class_table(votes)
         classes['videos'] = table.pop('videos')
         classes.update({f'{k}{end}': x.round(6) for k, x in table.items()})
@@ -47,20 +52,23 @@ def make_tables(models: Mapping[str, VideoVotes]) -> dict[str, list]:
             ['true class', *names],
             *([name, *row] for name, row in zip(names, confusion(votes))),
         ]
-    return {
-        'videos.csv': [list(videos), *zip(*videos.values())],
-        'classes.csv': [list(classes), *zip(*classes.values())],
-        **matrices,
-    }
+    tables = {'videos.csv': [list(videos), *zip(*videos.values())]}
+    if first.labelled:
+        tables['classes.csv'] = [list(classes), *zip(*classes.values())]
+    return {**tables, **matrices}
 
 
 def write_tables(tables: Mapping[str, list], out: Path) -> None:
-    """Write tables as CSV files.
+    """Write tables as CSV files, in the place of earlier ones.
 
     Args:
         tables (dict[str, list]): See :func:`make_tables`.
         out (Path): Folder.
     """
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ('videos.csv', 'classes.csv', 'confusion*.csv'):
+        for earlier in out.glob(name):
+            earlier.unlink()
     for name, rows in tables.items():
         # Names from elsewhere may hold letters that no encoding knows.
         with open(

@@ -31,6 +31,7 @@ from .vote_plots import TOP, class_names
 from .vote_summary import VideoVotes
 
 PAGE = 'index.html'
+PREDICTIONS = 'videos.csv'
 THUMBS = 'thumbs'
 GENERATOR = 'vll_mmaction vote report'
 TEMPLATES = Path(__file__).parent / 'templates'
@@ -49,7 +50,7 @@ class Report:
     """What was written.
 
     Attributes:
-        page (Path): The page.
+        page (Path): The page, or the table where there is no page.
         num_videos (int): Videos on it.
         problems (dict[str, str]): Why a video has no thumbnails, by its name
             in the results.
@@ -64,6 +65,8 @@ def write_report(
     models: dict[str, ClipResults], out: Path, video_root: str = ''
 ) -> Report:
     """Write the page, its tables and its thumbnails.
+
+    Of videos without labels a table of the predictions is all there is.
 
     Args:
         models (dict[str, ClipResults]): Results of one model or two, by
@@ -87,6 +90,12 @@ def write_report(
     models = match_videos(models)
     check_folder(out)
     names = [str(x) for x in next(iter(models.values())).filenames]
+    votes = {title: VideoVotes(x) for title, x in models.items()}
+    tables = make_tables(by_letter(votes))
+    if not all(x.labelled for x in votes.values()):
+        write_tables(tables, out)
+        (out / PAGE).unlink(missing_ok=True)
+        return Report(out / PREDICTIONS, len(names), {})
     shown = [
         [clip_frames(results, video) for video in range(len(names))]
         for results in models.values()
@@ -100,8 +109,6 @@ def write_report(
         for number, (name, strip) in enumerate(zip(names, strips))
         if strip.reason
     }
-    votes = {title: VideoVotes(x) for title, x in models.items()}
-    tables = make_tables(by_letter(votes))
     data = page_data(votes, strips)
     for model, frames in zip(data['models'], shown):
         # The frame of each clip, and its place in the strip.
@@ -134,9 +141,11 @@ def check_folder(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f'{out} is a file: --out names a folder')
-    page = out / PAGE
-    if page.exists() and GENERATOR in page.read_text('utf-8', 'replace')[:999]:
-        return
+    for name, begin in ((PAGE, GENERATOR), (PREDICTIONS, 'file,prediction')):
+        if (out / name).exists():
+            with open(out / name, encoding='utf-8', errors='replace') as file:
+                if begin in file.read(999):
+                    return
     # A run that was stopped left thumbnails; a system, hidden files.
     others = [
         x.name
@@ -189,7 +198,7 @@ def _clip_weights(votes: VideoVotes) -> list[list[float]]:
     results = votes.results
     if not results.clip_weights.size:
         return []
-    weights = votes.split(results.clip_weights.astype(np.float64))
+    weights = results.split(results.clip_weights.astype(np.float64))
     return [
         x.reshape(-1, views).sum(axis=1).round(3).tolist()
         for x, views in zip(weights, results.views_per_clip)
@@ -198,6 +207,7 @@ def _clip_weights(votes: VideoVotes) -> list[list[float]]:
 
 def _model_data(title: str, votes: VideoVotes) -> dict:
     sure = np.rint(100 * votes.results.clip_scores.max(axis=1)).astype(int)
+    split = votes.results.split
     top = np.argsort(-votes.scores, axis=1, kind='stable')[:, :TOP]
     # The ground truth is always among the classes shown.
     missing = (top != votes.labels[:, None]).all(axis=1)
@@ -208,8 +218,8 @@ def _model_data(title: str, votes: VideoVotes) -> dict:
         winners=votes.winners.tolist(),
         agreement=votes.agreement.round(3).tolist(),
         truth=votes.probability(votes.labels).round(4).tolist(),
-        votes=[x.tolist() for x in votes.split(votes.votes)],
-        sure=[x.tolist() for x in votes.split(sure)],
+        votes=[x.tolist() for x in split(votes.votes)],
+        sure=[x.tolist() for x in split(sure)],
         views=votes.results.views_per_clip.tolist(),
         weights=_clip_weights(votes),
         top=top.tolist(),

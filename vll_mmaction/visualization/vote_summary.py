@@ -19,6 +19,7 @@ class VideoVotes:
     Attributes:
         results (ClipResults): The results.
         labels (ndarray): True class of each video, (V,) int64.
+        labelled (bool): Whether it is known of all.
         sizes (ndarray): Rows of each video, (V,) int64.
         votes (ndarray): Class that each row votes for, (M,) int64.
         scores (ndarray): Vote scores of each video, (V, K) float64.
@@ -32,9 +33,10 @@ class VideoVotes:
     def __init__(self, results: ClipResults) -> None:
         self.results = results
         self.labels = results.labels
+        self.labelled = bool(results.labels.min() >= 0)
         self.sizes = np.diff(results.video_offsets)
         self.votes = results.clip_scores.argmax(axis=1)
-        videos = self.split(results.clip_scores)
+        videos = results.split(results.clip_scores)
         self.scores = np.array([vote_scores(x) for x in videos])
         self.winners = self.scores.argmax(axis=1)
         self.means = np.array(
@@ -46,10 +48,6 @@ class VideoVotes:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def split(self, rows: np.ndarray) -> list[np.ndarray]:
-        """What belongs to each video, of an array that has M rows."""
-        return np.split(rows, self.results.video_offsets[1:-1])
 
     def _rows_for(self, classes: np.ndarray) -> np.ndarray:
         """Rows of each video that vote for a class of its own."""
@@ -75,7 +73,7 @@ class VideoVotes:
             right by vote and by mean, the clips right, agreement and
             pairwise distance.
         """
-        videos = self.split(self.results.clip_scores)
+        videos = self.results.split(self.results.clip_scores)
         numerators = [
             self.right,
             self.means.argmax(axis=1) == self.labels,
@@ -201,7 +199,7 @@ def accuracy_by_voters(votes: VideoVotes) -> dict[int, float]:
     while True:
         right = []
         for scores, label in zip(
-            votes.split(votes.results.clip_scores), votes.labels
+            votes.results.split(votes.results.clip_scores), votes.labels
         ):
             count = min(most, len(scores))
             # The middle of each of `count` equal parts.

@@ -20,7 +20,6 @@ from vll_mmaction.engine import (
     silent_traps,
 )
 from vll_mmaction.engine.loops import ClipFeatureLoop
-from vll_mmaction.engine.run_parts import dataset_parts
 
 
 @HOOKS.register_module()
@@ -82,10 +81,7 @@ class ConfigCheckHook(Hook):
             return  # which scores nothing
         model, loader = _model(runner), runner.test_dataloader
         evaluator = runner.test_evaluator
-        if not all(
-            getattr(part, 'labelled', True)
-            for part in dataset_parts(loader.dataset)
-        ):
+        if not data_checks.check_labelled('test', loader.dataset):
             _leave_out_accuracy(runner, evaluator)
         metrics = getattr(evaluator, 'metrics', ())
         config_checks.check_evaluation('test', model, loader, metrics)
@@ -95,6 +91,7 @@ class ConfigCheckHook(Hook):
     def _check_data(
         self, stage: str, model: nn.Module, dataset: Dataset
     ) -> None:
+        data_checks.check_labelled(stage, dataset)
         data_checks.check_labels(model, dataset)
         if feature_checks.gives_features(dataset):
             return  # neither files of videos nor pixels
@@ -110,7 +107,7 @@ def _leave_out_accuracy(runner: Runner, evaluator: Evaluator) -> None:
     if len(kept) < len(evaluator.metrics):
         evaluator.metrics = kept
         runner.logger.warning(
-            'test_dataloader.dataset.labelled=False: AccMetric is left out.'
+            'The videos of the test have no labels: AccMetric is left out.'
         )
 
 

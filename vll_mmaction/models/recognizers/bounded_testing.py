@@ -1,25 +1,31 @@
 """Testing on all clips of a video in bounded memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-# Clips of a stream at a time where the config does not say.
+from ..losses.clip_grouping import send_to
+
+# Views of a stream at a time where the config does not say.
 VIEWS_AT_ONCE = 16
 
 
 class BoundedTesting:
     """Scores the views of a video some at a time, and reads them so.
 
-    With ``test_cfg=dict(max_testing_views=N)`` N clips go through backbone and
-    head at a time; in 2D, too, it counts clips, not frames. A sample may be a
-    ``ClipStream``, whose clips are read, scored and dropped.
+    With ``test_cfg=dict(max_testing_views=N)`` N views go through backbone and
+    head at a time, clip by clip; a view is a clip, or one crop of it, in 2D,
+    too, where stock counts frames. A sample may be a ``ClipStream``, whose
+    clips are read, scored and dropped, in the same parts: its scores are
+    those of the whole video to the last bit.
 
     Args:
-        test_cfg (dict, optional): See above.
+        test_cfg (dict, optional): See above. Without it all views of a batch
+            are scored at once, 16 at a time of a ``ClipStream``.
         kwargs: Arguments of the stock recognizer.
 
     Raises:
@@ -53,17 +59,28 @@ class BoundedTesting:
         Returns:
             Sequence[ActionDataSample]: See the head's ``predict_by_feat``.
         """
-        scores = self._score(inputs)
-        return self.cls_head.predict_by_feat(scores, data_samples)
-
-    def _score(self, inputs: Tensor) -> Tensor:
-        """Logits (M, K) of all views of a batch in test mode."""
         frames = self._num_frames(inputs.shape[1], test_mode=True)
         views = inputs.reshape(-1, frames, *inputs.shape[2:])
-        parts = views.split(self.max_testing_views or len(views))
-        return torch.cat([self._test_scores(part) for part in parts])
+        if self.max_testing_views is None:
+            scores = self._test_scores(views)
+        else:
+            order = _clip_by_clip(len(views), data_samples)
+            parts = order.split(self.max_testing_views)
+            scores = _put_back(
+                [
+                    self._test_scores(
+                        views.index_select(
+                            0, send_to(part, views.device)
+                        ).contiguous()
+                    )
+                    for part in parts
+                ],
+                order,
+            )
+        return self.cls_head.predict_by_feat(scores, data_samples)
 
     def _test_scores(self, views: Tensor) -> Tensor:
+        """Logits (n, K) of views (n, frames, ...) in test mode."""
         features, kwargs = self.extract_feat(
             views.transpose(0, 1), test_mode=True
         )
@@ -80,28 +97,64 @@ class BoundedTesting:
         Returns:
             Sequence[ActionDataSample]: See the head's ``predict_by_feat``.
         """
-        inputs, data_samples = data['inputs'], data['data_samples']
-        if not hasattr(inputs[0], 'chunks'):
+        streams, data_samples = data['inputs'], data['data_samples']
+        if not hasattr(streams[0], 'chunks'):
             return super().test_step(data)
-        return list(map(self._predict_stream, inputs, data_samples))
+        views = (
+            view
+            for stream in streams
+            for clip in stream.chunks(1)
+            for view in clip.split(self._num_frames(len(clip), test_mode=True))
+        )
+        scores = []
+        for part in _parts(views, self.max_testing_views or VIEWS_AT_ONCE):
+            batch = self.data_preprocessor(
+                dict(inputs=[torch.cat(part)], data_samples=data_samples)
+            )
+            data_samples = batch['data_samples']
+            inputs = batch['inputs'][0].unflatten(0, (len(part), -1))
+            # Other strides would be summed in another order.
+            scores.append(self._test_scores(inputs.contiguous()))
+        order = _clip_by_clip(sum(map(len, scores)), data_samples)
+        scores = _put_back(scores, order)
+        return self.cls_head.predict_by_feat(scores, data_samples)
 
     # Validation and test are the same here.
     val_step = test_step
 
-    def _predict_stream(
-        self, stream: Any, data_sample: ActionDataSample
-    ) -> ActionDataSample:
-        scores = []
-        for clips in stream.chunks(self.max_testing_views or VIEWS_AT_ONCE):
-            data = self.data_preprocessor(
-                dict(inputs=[clips], data_samples=[data_sample])
-            )
-            (data_sample,) = data['data_samples']
-            scores.append(self._score(data['inputs']))
-        # As FormatShape has views: crop by crop, not clip by clip.
-        by_clip = torch.cat(scores).unflatten(0, (stream.num_clips, -1))
-        cls_scores = by_clip.transpose(0, 1).flatten(0, 1)
-        return self.cls_head.predict_by_feat(cls_scores, [data_sample])[0]
+
+def _clip_by_clip(
+    num_views: int, data_samples: Sequence[ActionDataSample]
+) -> Tensor:
+    """Places of the views, the crops of a clip side by side.
+
+    ``FormatShape`` puts clip k of crop c at ``c * num_clips + k``.
+
+    Args:
+        num_views (int): Of all samples, which have equally many.
+        data_samples (Sequence[ActionDataSample]): Those that know
+            ``num_clips`` may have several crops.
+
+    Returns:
+        Tensor: (num_views,) int64.
+    """
+    places = torch.arange(num_views).view(len(data_samples), -1)
+    num_clips = data_samples[0].get('num_clips') or places.shape[1]
+    if places.shape[1] % num_clips:
+        return places.flatten()
+    return places.unflatten(1, (-1, num_clips)).transpose(1, 2).flatten()
+
+
+def _put_back(parts: Sequence[Tensor], order: Tensor) -> Tensor:
+    """Scores (M, K) of views that were taken in an order, as they stood."""
+    scores = torch.cat(list(parts))
+    return scores.index_select(0, send_to(order.argsort(), scores.device))
+
+
+def _parts(views: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+    views = iter(views)
+    while part := list(islice(views, size)):
+        yield part
 
 
 def check_views(name: str, value: int) -> None:
