@@ -34,7 +34,7 @@ def test_num_classes_too_small(config, tmp_path):
         'model.cls_head.num_classes': 1,
         'train_dataloader.dataset.num_classes': None,
     }
-    message = r'num_classes=1, but .*ann.txt has the label 1. .* least 2'
+    message = r'num_classes=1, but .*ann.txt has the label 1 \(line 2\)'
     with pytest.raises(ValueError, match=message):
         check(config, tmp_path, **options)
     wrapped = config.train_dataloader.dataset.copy()
