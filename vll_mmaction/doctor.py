@@ -133,10 +133,11 @@ def _decoders() -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     try:
         import av
+        from av import library_versions
 
         libraries = ', '.join(
             f'{name} {".".join(map(str, numbers))}'
-            for name, numbers in sorted(av.library_versions.items())
+            for name, numbers in sorted(library_versions.items())
             if name in ('libavcodec', 'libavformat', 'libswscale')
         )
         rows.append(('PyAV', f'{av.__version__}, FFmpeg with {libraries}'))

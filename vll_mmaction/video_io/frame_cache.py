@@ -17,9 +17,9 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Callable, Optional
 
-import av
 import cv2
 import numpy as np
+from av import library_versions
 from mmengine.logging import print_log
 
 from .frame_source import read_lazy_frames
@@ -31,7 +31,7 @@ VERSION = 1
 HEADER_BYTES = 4096
 LOCK = 'used_bytes'
 # Pixels depend on these; files of other versions go when the room is needed.
-SWSCALE = '.'.join(map(str, av.library_versions['libswscale']))
+SWSCALE = '.'.join(map(str, library_versions['libswscale']))
 MADE_BY = f'.opencv-{cv2.__version__}.swscale-{SWSCALE}'
 ENDING = '.frames'
 UNFINISHED = '.unfinished'  # after the ending

@@ -29,7 +29,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import BinaryIO, Optional
 
-import av
+from av import library_versions
 from mmengine.logging import print_log
 
 from .columns import TextColumn
@@ -41,7 +41,7 @@ VERSION = 2
 TEXT_VERSION = 1
 ABOUT = 'frame_index.json'
 TEXT_INDEX = 'text_index.json'
-DECODER = av.library_versions['libavcodec'][0]
+DECODER = library_versions['libavcodec'][0]
 OPEN, DONE = '.rows', '.rows.done'
 # Rows and files beside the base from which on a new one is made.
 MANY_ROWS, MANY_FILES = 1000, 16
