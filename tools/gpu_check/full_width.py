@@ -80,7 +80,7 @@ def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     began = time.monotonic()
     whole = float(os.environ.get('GPU_CHECK_SECONDS', 300)) - 10
-    data = make_data(args.work / 'full_width_videos', args.quick)
+    data = make_data(args.work, args.quick)
     workers = 1 if args.quick else max(1, len(os.sched_getaffinity(0)) - 1)
     convs, rows = 'None', {}
     names = ('clip_c3d', 'clip_c3d_finetune', 'vll_c3d_finetune')

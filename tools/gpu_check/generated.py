@@ -1,6 +1,7 @@
 """Generated videos of 112×112, and the quickstart's configs for them."""
 
 import argparse
+import fcntl
 import sys
 from pathlib import Path
 
@@ -37,21 +38,25 @@ def arguments(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_data(folder: Path, quick: bool) -> Path:
+def make_data(work: Path, quick: bool) -> Path:
     """Make the videos, or keep those that are there.
 
     Args:
-        folder (Path): Where to.
+        work (Path): The folder they go into has its place there.
         quick (bool): Few of them, and as small as the quickstart's.
 
     Returns:
         Path: The folder.
     """
-    if quick:
-        make_videos.make_videos(folder, 8, 4)
-    else:
-        make_videos.WIDTH = make_videos.HEIGHT = 112
-        make_videos.make_videos(folder, 240, 104)
+    folder = work / 'videos'
+    # In a quick run both scripts come at the same time.
+    with open(work / 'videos.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if quick:
+            make_videos.make_videos(folder, 8, 4)
+        else:
+            make_videos.WIDTH = make_videos.HEIGHT = 112
+            make_videos.make_videos(folder, 240, 104)
     return folder
 
 

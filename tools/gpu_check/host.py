@@ -30,7 +30,7 @@ def main() -> None:
     seconds = 1 if args.quick else SECONDS
     register_all_modules()
     logging.disable(logging.INFO)
-    data = make_data(args.work / 'host_videos', args.quick)
+    data = make_data(args.work, args.quick)
     workers = 1 if args.quick else max(1, len(os.sched_getaffinity(0)) - 1)
     config = Config.fromfile(
         write_config(
