@@ -77,6 +77,27 @@ def test_only_changed_videos_are_counted_again(videos, tmp_path, counted):
     assert [index[v].frames for v in videos] == [5, 23, 17]
 
 
+@pytest.mark.parametrize('missing', [b'none.avi', b'null\0.avi', None])
+def test_stamps_of_many_files(missing, tmp_path, monkeypatch):
+    paths = [os.fsencode(tmp_path / f'{number}.avi') for number in range(2500)]
+    for number, path in enumerate(paths):
+        with open(path, 'wb') as file:
+            file.write(b'x' * (number % 7))
+    if missing:
+        paths[1200] = missing
+    else:  # of a mode that leaves open who may read it
+        os.chmod(paths[1200], 0o200)
+        monkeypatch.setattr(os, 'access', lambda *_: False)
+    stamps = prober.file_stamps(paths)
+    expected = [
+        (os.stat(p).st_size, os.stat(p).st_mtime_ns) for p in paths[:1200]
+    ]
+    assert stamps[:1200].tolist() == list(map(list, expected))
+    assert stamps.tolist() == [list(prober.file_stamp(path)) for path in paths]
+    assert stamps[1200].tolist() == [-1, -1] and len(stamps) == 2500
+    assert prober.file_stamps([]).shape == (0, 2)
+
+
 def test_an_index_of_earlier_versions_is_taken_over(
     videos, tmp_path, counted, monkeypatch
 ):

@@ -200,39 +200,59 @@ def _choice() -> Table:
     )
 
 
-def _scratch() -> tuple:
-    """A small network from scratch on UT-Interaction, and its choice."""
-    config = 'ut_interaction/c3d_{}.py'.format
-    attention = config('attention')
+def _end_to_end() -> tuple:
+    """A small network on the videos of UT-Interaction, and its choices.
+
+    Every row starts from the model of clip level on the same fold.
+    """
+    folder = 'ut_interaction/c3d_'
+    clip, vll, half, attention, choice = (
+        f'{folder}{name}.py'
+        for name in ('clip', 'vll', 'vll_half', 'attention', 'choice')
+    )
+
+    def row(
+        name: str,
+        config: str,
+        changes: tuple = (),
+        start: str = clip,
+        lr: float = 1e-3,
+    ) -> Row:
+        path = f'work_dirs/{start[:-3]}/epoch_10.pth'
+        begin = ('load_from', path), ('optim_wrapper.optimizer.lr', lr)
+        return Row(name, config, gpus=1, changes=begin + changes)
+
     rows = (
-        Row(CLIP, config('clip'), gpus=1),
-        Row(VLL, config('vll'), gpus=1),
-        Row(f'{VLL}, half', config('vll_half'), gpus=1),
-        Row('attention', attention, gpus=1, changes=_change(beta=0)),
-        Row('attention, CE', attention, gpus=1),
+        row(CLIP, clip),
+        row(VIDEO, vll, _change(alpha=0)),
+        row(VLL, vll),
+        row(f'{VLL}, half', half),
+        row(f'{CONSENSUS}, CE', vll, _prediction('score', 0.5)),
+        row('attention', attention, _change(beta=0)),
+        row('attention, CE', attention),
     )
-    choice = tuple(
-        Row(
-            f'learning rate {rate:g}',
-            config('choice'),
-            gpus=1,
-            changes=(('optim_wrapper.optimizer.lr', rate),),
-        )
-        for rate in (1e-3, 3e-3, 1e-2)
-    )
-    title = 'UT-Interaction, from scratch'
-    return (
-        Table('ut-scratch', title, rows, folds=TEN),
-        Table(
-            'backward-share-ut',
-            'Gradient through half of the clips, UT-Interaction',
-            rows[1:3],
-            folds=TEN,
+    rates = (
+        *(
+            Row(
+                f'from scratch, {rate:g}',
+                choice,
+                gpus=1,
+                changes=_change('optim_wrapper.optimizer', lr=rate),
+            )
+            for rate in (1e-3, 3e-3, 1e-2)
         ),
+        *(
+            row(f'from clip level, {rate:g}', choice, (), choice, rate)
+            for rate in (3e-4, 1e-3, 3e-3)
+        ),
+    )
+    title = 'UT-Interaction, end to end'
+    return (
+        Table('ut-video', title, rows, folds=TEN),
         Table(
-            'ut-scratch-choice',
+            'ut-video-choice',
             f'{title}: learning rate',
-            choice,
+            rates,
             folds=TEN[::5],
         ),
     )
@@ -260,7 +280,7 @@ TABLES = (
     Table('fights', 'Table 1 on 80 real videos', _small('fights')),
     *_feature_tables('ut', 'UT-Interaction', 'ut_interaction', TEN),
     _choice(),
-    *_scratch(),
+    *_end_to_end(),
     *_zoo_tables('ucf101_features', 'UCF101'),
     *_zoo_tables('hmdb51_features', 'HMDB51'),
     *_feature_tables(

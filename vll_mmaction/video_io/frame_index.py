@@ -12,7 +12,7 @@ import os
 import os.path as osp
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -22,7 +22,7 @@ from .columns import TextColumn
 from .counting import Counting, rank_of_job
 from .index_rows import DECODE, PACKETS, TEXT, TRANSFORM, FoundRows
 from .index_store import IndexStore, write_whole
-from .prober import file_stamp
+from .prober import file_stamps
 from .video_facts import VideoFacts
 
 INDEX_NAME = 'frame_index'
@@ -263,9 +263,7 @@ class FrameIndex:
         plain = os.sep == '/' and not (chosen.bytes_at() == ord('/')).any()
         join: Callable[..., bytes] = bytes.__add__ if plain else osp.join
         paths = map(partial(join, os.fsencode(self._prefix)), chosen.encoded())
-        stamps = chain.from_iterable(map(file_stamp, paths))
-        numbers = np.fromiter(stamps, np.int64)
-        sizes, times = numbers.reshape(-1, 2).T
+        sizes, times = file_stamps(paths).T
         same = np.zeros(len(names), bool)
         same[rows] = found.numbers('size')[rows] == sizes
         same[rows] &= found.numbers('mtime')[rows] == times

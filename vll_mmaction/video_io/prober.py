@@ -10,8 +10,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Callable, Optional, Union
+
+import numpy as np
 
 from .video_facts import KeyPacket, VideoFacts
 
@@ -36,6 +40,32 @@ def file_stamp(path: Union[str, bytes]) -> Stamp:
     except (OSError, ValueError):  # ValueError: a null character
         return MISSING
     return (status.st_size, status.st_mtime_ns) if readable else MISSING
+
+
+def file_stamps(paths: Iterable[bytes]) -> np.ndarray:
+    """:func:`file_stamp` of many files.
+
+    Args:
+        paths (Iterable[bytes]): The files.
+
+    Returns:
+        np.ndarray: (n, 2) int64.
+    """
+    found, paths = [np.empty((0, 2), np.int64)], iter(paths)
+    while chunk := list(islice(paths, 1000)):
+        try:
+            stats = chain.from_iterable(map(_STAMP, map(os.stat, chunk)))
+            stamps = np.fromiter(stats, np.int64).reshape(-1, 3)
+            plain = bool((stamps[:, 0] & 0o444 == 0o444).all())
+        except (OSError, ValueError):
+            plain = False
+        if not plain:  # takes longer
+            stamps = np.array(list(map(file_stamp, chunk)), np.int64)
+        found.append(stamps[:, -2:])
+    return np.concatenate(found)
+
+
+_STAMP = attrgetter('st_mode', 'st_size', 'st_mtime_ns')
 
 
 def seconds_for(stamp: Stamp) -> float:
