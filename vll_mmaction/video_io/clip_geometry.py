@@ -6,8 +6,6 @@ without frames, which makes them draw and set the same shapes and boxes.
 """
 
 import copy
-import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Optional, Union
 
@@ -67,7 +65,6 @@ class ClipGeometry:
             else:
                 continue
             sizes.append(before)
-        self._corner = self._needed_corner(sizes)
         self._first, self._fast = self._fast_end(sizes)
         self.shape = tuple(int(side) for side in state['img_shape'])
         """tuple[int, int]: Height and width of what comes out."""
@@ -77,17 +74,6 @@ class ClipGeometry:
             if key not in results or value is not results[key]
         }
         """dict: Keys that the transforms set in the result dict."""
-
-    def _needed_corner(self, sizes: list) -> Optional[tuple]:
-        """Part of a frame that Resize must see if a crop follows, or None."""
-        if [kind for kind, _ in self.steps[:2]] != ['resize', 'crop']:
-            return None
-        (_, (size, interpolation)), (_, (_, _, right, bottom)) = self.steps[:2]
-        if interpolation != 'bilinear':
-            return None
-        if not _corner_is_exact(sizes[0], size):
-            return None
-        return needed_corner(sizes[0], size, right, bottom)
 
     def _fast_end(
         self, sizes: list
@@ -145,7 +131,7 @@ class ClipGeometry:
             place (int): See :meth:`PlanarClips.write`.
             resized (dict, optional): What the frame was resized to already,
                 shared by the clips that hold it. None if this is the only
-                one: then only what the crop needs is resized.
+                one.
         """
         if self._fast and (
             resized is None or self._first or self.steps[0][0] == 'crop'
@@ -182,20 +168,13 @@ class ClipGeometry:
     ) -> np.ndarray:
         """Do the first steps, or all; ``resized`` as in :meth:`write`."""
         image = frame
-        if steps and steps[0][0] == 'resize':
-            _, (size, interpolation) = steps[0]
-            steps = steps[1:]
-            if resized is not None:
-                if (size, interpolation) not in resized:
-                    resized[size, interpolation] = mmcv.imresize(
-                        frame, size, interpolation=interpolation
-                    )
-                image = resized[size, interpolation]
-            elif self._corner:
-                rows, columns, scales = self._corner
-                image = _resize_by(frame[:rows, :columns], scales)
-            else:
-                image = mmcv.imresize(frame, size, interpolation=interpolation)
+        if resized is not None and steps and steps[0][0] == 'resize':
+            size, interpolation = wanted = steps[0][1]
+            if wanted not in resized:
+                resized[wanted] = mmcv.imresize(
+                    frame, size, interpolation=interpolation
+                )
+            image, steps = resized[wanted], steps[1:]
         for kind, args in steps:
             if kind == 'resize':
                 image = mmcv.imresize(image, args[0], interpolation=args[1])
@@ -215,51 +194,3 @@ def _image_size(results: dict) -> tuple[int, int]:
     """Width and height, of ``img_shape``."""
     height, width = results['img_shape']
     return int(width), int(height)
-
-
-def needed_corner(
-    source: tuple[int, int], size: tuple[int, int], right: int, bottom: int
-) -> tuple[int, int, tuple[float, float]]:
-    """Top left part of a frame that gives that part of the resized frame.
-
-    Args:
-        source (tuple[int, int]): Width and height of the frame.
-        size (tuple[int, int]): Width and height to resize it to.
-        right (int): Columns needed of the resized frame.
-        bottom (int): Rows needed of it.
-
-    Returns:
-        tuple: Rows and columns of the frame, and the scales (x, y).
-    """
-    scales = size[0] / source[0], size[1] / source[1]
-    # A pixel more than needed: where the source ends the last is repeated.
-    columns = min(source[0], math.ceil((right + 1) / scales[0]) + 1)
-    rows = min(source[1], math.ceil((bottom + 1) / scales[1]) + 1)
-    return rows, columns, scales
-
-
-def _resize_by(image: np.ndarray, scales: tuple[float, float]) -> np.ndarray:
-    """What ``mmcv.imresize`` does for a whole frame, at a given scale."""
-    return cv2.resize(
-        image,
-        None,
-        fx=scales[0],
-        fy=scales[1],
-        interpolation=cv2.INTER_LINEAR,
-    )
-
-
-@functools.lru_cache(maxsize=4096)
-def _corner_is_exact(source: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Try on noise whether this build of OpenCV resizes parts as the whole."""
-    noise = np.random.default_rng(0).integers(
-        0, 256, (source[1], source[0], 3), dtype=np.uint8
-    )
-    whole = mmcv.imresize(noise, size, interpolation='bilinear')
-    for share in (0.6, 0.8, 1.0):
-        right, bottom = (math.ceil(share * side) for side in size)
-        rows, columns, scales = needed_corner(source, size, right, bottom)
-        part = _resize_by(noise[:rows, :columns], scales)
-        if not np.array_equal(part[:bottom, :right], whole[:bottom, :right]):
-            return False
-    return True

@@ -24,8 +24,9 @@ from rich.progress import (
 from rich.progress import TextColumn as TextOnBar
 
 from .columns import TextColumn
+from .index_files import RowWriter
 from .index_rows import DECODE, PACKETS, TRANSFORM, IndexRow
-from .index_store import IndexStore, RowWriter
+from .index_store import IndexStore
 from .prober import count_by_transform, count_frames, own_cores
 
 REFRESH_EVERY = 5

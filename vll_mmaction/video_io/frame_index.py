@@ -20,8 +20,9 @@ from torch.utils.data import get_worker_info
 
 from .columns import TextColumn
 from .counting import Counting, rank_of_job
+from .index_files import write_whole
 from .index_rows import DECODE, PACKETS, TEXT, TRANSFORM, FoundRows
-from .index_store import IndexStore, write_whole
+from .index_store import IndexStore
 from .prober import file_stamps
 from .video_facts import VideoFacts
 

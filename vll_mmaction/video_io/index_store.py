@@ -21,28 +21,31 @@ import logging
 import os
 import os.path as osp
 import re
-import secrets
 import shutil
-import socket
 import time
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import BinaryIO, Optional
 
 from av import library_versions
 from mmengine.logging import print_log
 
 from .columns import TextColumn
-from .index_rows import TEXT, FoundRows, IndexColumns, IndexRow
-from .video_facts import VideoFacts
+from .index_files import (
+    DONE,
+    FORMAT,
+    OPEN,
+    RowWriter,
+    check_header,
+    no_index,
+    unique_name,
+    write_whole,
+)
+from .index_rows import FoundRows, IndexColumns, IndexRow
+from .text_index import read_text_index, stamp_of_text
 
-FORMAT = 'vll_mmaction frame index'
 VERSION = 2
-TEXT_VERSION = 1
 ABOUT = 'frame_index.json'
 TEXT_INDEX = 'text_index.json'
 DECODER = library_versions['libavcodec'][0]
-OPEN, DONE = '.rows', '.rows.done'
 # Rows and files beside the base from which on a new one is made.
 MANY_ROWS, MANY_FILES = 1000, 16
 # A file of rows without its end is of a process that was killed, if nobody
@@ -51,7 +54,6 @@ DEAD_AFTER = 24 * 3600
 # Until then another job may have a base mapped that was replaced; on network
 # disks it would end where its files are deleted.
 KEEP_BASE = 30 * 24 * 3600
-SYNC_EVERY = 5
 
 
 class IndexStore:
@@ -81,7 +83,7 @@ class IndexStore:
         try:
             with open(about, encoding='utf-8') as file:
                 header = json.load(file)
-            _check_header(header, VERSION)
+            check_header(header, VERSION)
             _check_decoder(self.folder, header.get('libavcodec', DECODER))
         except FileNotFoundError:
             files = os.listdir(self.folder)
@@ -100,7 +102,7 @@ class IndexStore:
                 f'{self.folder}.jsonl to have it taken over.'
             ) from None
         except ValueError as error:
-            raise _no_index(self.folder, error) from None
+            raise no_index(self.folder, error) from None
 
     def refresh(self) -> TextColumn:
         """Read what was added since.
@@ -154,13 +156,12 @@ class IndexStore:
         about = osp.join(self.folder, f'base.{self._base_number}', TEXT_INDEX)
         if osp.exists(about):
             with open(about, encoding='utf-8') as file:
-                if json.load(file) == _stamp_of_text(path):
+                if json.load(file) == stamp_of_text(path):
                     return
-        with open(path, 'rb') as file:
-            rows = IndexColumns.of(_text_rows(file, path))
+        rows = IndexColumns.of(read_text_index(path))
         self.added = IndexColumns.merge([self.added, rows])
 
-    def writer(self) -> 'RowWriter':
+    def writer(self) -> RowWriter:
         """What appends rows, in a file of its own."""
         self._begin()
         return RowWriter(self.folder)
@@ -205,12 +206,12 @@ class IndexStore:
         self.refresh()
         number = self._base_number + 1
         folder = osp.join(self.folder, f'base.{number}')
-        temporary = f'{folder}.{_unique()}.tmp'
+        temporary = f'{folder}.{unique_name()}.tmp'
         try:
             merged = IndexColumns.merge([self.base, self.added])
             merged.save(temporary)
             text = f'{self.folder}.jsonl'
-            stamp = _stamp_of_text(text) if osp.exists(text) else None
+            stamp = stamp_of_text(text) if osp.exists(text) else None
             write_whole(osp.join(temporary, TEXT_INDEX), [json.dumps(stamp)])
             try:
                 os.rename(temporary, folder)
@@ -230,85 +231,7 @@ class IndexStore:
         self.refresh()
 
 
-class RowWriter:
-    """Appends rows to a file of its own, each of them whole or not at all.
-
-    Args:
-        folder (str): The index.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self._path = osp.join(folder, f'{_unique()}{OPEN}')
-        self._file: Optional[BinaryIO] = None
-        self._length = 0
-        self._synced = 0.0
-
-    def append(self, row: IndexRow) -> None:
-        """Append a row.
-
-        Args:
-            row (IndexRow): The row.
-
-        Raises:
-            OSError: The disk is full, or so; rows before stay.
-        """
-        if self._file is None:
-            self._file = open(self._path, 'ab', buffering=0)
-        line = row.to_line()
-        try:
-            written = self._file.write(line)
-            if written != len(line):
-                raise OSError(f'{self._path}: the disk is full')
-        except OSError:
-            with suppress(OSError):
-                self._file.truncate(self._length)
-            raise
-        self._length += len(line)
-        if time.monotonic() - self._synced > SYNC_EVERY:
-            # So that other machines see it.
-            os.fsync(self._file.fileno())
-            self._synced = time.monotonic()
-
-    def close(self) -> None:
-        """End the file, which then may become part of a base."""
-        if self._file is not None:
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = None
-            os.replace(self._path, f'{self._path[: -len(OPEN)]}{DONE}')
-
-    def __enter__(self) -> 'RowWriter':
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 _NONE = IndexColumns.of(())
-
-
-def write_whole(path: str, lines: Sequence[str]) -> None:
-    """Write a text file whole or not at all; several machines may do so.
-
-    Args:
-        path (str): The file.
-        lines (Sequence[str]): Without line ends.
-    """
-    temporary = f'{path}.{_unique()}.tmp'
-    try:
-        with open(
-            temporary, 'w', encoding='utf-8', errors='backslashreplace'
-        ) as file:
-            file.writelines(f'{line}\n' for line in lines)
-        os.replace(temporary, path)
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)
-
-
-def _unique() -> str:
-    host = re.sub(r'[^\w-]', '_', socket.gethostname())
-    return f'{host}-{os.getpid()}-{secrets.token_hex(4)}'
 
 
 def _base_numbers(files: list[str]) -> list[int]:
@@ -322,33 +245,6 @@ def _age(path: str) -> float:
         return 0.0
 
 
-def _stamp_of_text(path: str) -> list[int]:
-    stat = os.stat(path)
-    return [stat.st_size, stat.st_mtime_ns]
-
-
-def _text_rows(file: BinaryIO, path: str) -> Iterator[IndexRow]:
-    """Rows of an index of an earlier version, without key packets."""
-    try:
-        _check_header(json.loads(file.readline()), TEXT_VERSION)
-        for line in file:
-            name, size, mtime, frames, reason, *_ = json.loads(line)
-            facts = VideoFacts(frames=frames, reason=reason)
-            yield IndexRow(name, size, mtime, 0, TEXT, facts)
-    except (ValueError, TypeError) as error:
-        raise _no_index(path, error) from None
-
-
-def _check_header(header: object, version: int) -> None:
-    if not isinstance(header, dict) or header.get('format') != FORMAT:
-        raise ValueError('it does not say that it is one')
-    if header.get('version') != version:
-        raise ValueError(
-            f'it is of version {header.get("version")}, this is version '
-            f'{version}'
-        )
-
-
 @functools.cache  # say it once
 def _check_decoder(folder: str, counted_by: int) -> None:
     if counted_by != DECODER:
@@ -360,11 +256,3 @@ def _check_decoder(folder: str, counted_by: int) -> None:
             'current',
             level=logging.WARNING,
         )
-
-
-def _no_index(path: str, error: Exception) -> ValueError:
-    return ValueError(
-        f'{path} is not a frame index ({error}). Name another path in '
-        '`frame_index`, or delete this one if it was an index: it is then '
-        'made anew.'
-    )

@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +13,6 @@ from video_files import rotate, short_decode
 
 from vll_mmaction.datasets import ClipBatch, ReadVideoClips, VideoClipDataset
 from vll_mmaction.video_io import clip_array, frame_source
-from vll_mmaction.video_io.clip_geometry import _resize_by, needed_corner
 from vll_mmaction.video_io.frame_convert import FrameConverter
 from vll_mmaction.video_io.video_file import VideoFile
 from vll_mmaction.video_io.video_probe import probe_video
@@ -385,19 +383,3 @@ def test_transforms_that_it_does_not_know_are_refused():
     assert 'RandomCrop(size=8' in repr(
         ReadVideoClips([dict(type='RandomCrop', size=8)])
     )
-
-
-def test_a_part_is_resized_as_the_whole():
-    rng = np.random.default_rng(0)
-    for _ in range(40):
-        width, height, new_width, new_height = rng.integers(20, 200, 4)
-        frame = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        size = int(new_width), int(new_height)
-        whole = cv2.resize(frame, size)
-        right, bottom = (int(rng.integers(1, side + 1)) for side in size)
-        source = int(width), int(height)
-        rows, columns, scales = needed_corner(source, size, right, bottom)
-        part = _resize_by(frame[:rows, :columns], scales)
-        np.testing.assert_array_equal(
-            part[:bottom, :right], whole[:bottom, :right]
-        )

@@ -1,12 +1,12 @@
 """Which clips make a batch: whole videos, dealt among the ranks."""
 
-from .clip_batch import ClipBatch
-from .video_sampler import (
+from .batch_samplers import (
     ClipBatchSampler,
     KeyedBatchSampler,
     VideoGroupedBatchSampler,
-    VideoGroupedSampler,
 )
+from .clip_batch import ClipBatch
+from .video_sampler import VideoGroupedSampler
 
 __all__ = [
     'ClipBatch',
