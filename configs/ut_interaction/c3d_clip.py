@@ -42,7 +42,7 @@ model = dict(
 )
 
 # The learning rate of three by which this config was best on training videos,
-# table ut-scratch-choice of tools/experiments.py.
+# table ut-video-choice of tools/experiments.py.
 optimizer = dict(_delete_=True, type='AdamW', lr=3e-3, weight_decay=0.01)
 optim_wrapper = dict(optimizer=optimizer)
 param_scheduler = [

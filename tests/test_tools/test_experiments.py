@@ -44,7 +44,7 @@ ALPHA_04 = (('model.cls_head.loss_cls.alpha', 0.4),)
 # Their rows differ otherwise, or by changes to one config.
 OTHERS = (
     *('readings', 'table2', 'table4', 'beyond-some', 'beyond-most'),
-    'ut-scratch-choice',
+    'ut-video-choice',
 )
 FEATURES = [
     table.name
@@ -93,7 +93,7 @@ def test_rows_of_a_table_differ_in_samplers_and_loss_only(name):
         '.auto_scale_lr.base_batch_size',
         '.ccl',
     )
-    if name == 'ut-scratch':
+    if name == 'ut-video':
         allowed += '.model.cls_head.type', '.model.cls_head.average_clips'
     for other in others:
         keys = first.keys() | other.keys()
