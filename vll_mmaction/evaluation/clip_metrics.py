@@ -154,16 +154,11 @@ def consistency_figures(results: ClipResults) -> dict[str, float]:
     """
     predicted = video_predictions(results)
     answers = results.clip_scores.argmax(axis=1)
-    sizes, starts = np.diff(results.video_offsets), results.video_offsets[:-1]
-    winners = np.repeat(predicted['vote'], sizes)
-    agreement = np.add.reduceat((answers == winners).astype(float), starts)
-    distances = [
-        pdist(scores).mean() if len(scores) > 1 else 0.0
-        for scores in results.split(results.clip_scores)
-    ]
+    sizes = np.diff(results.video_offsets)
+    agreement = results.sums(answers == np.repeat(predicted['vote'], sizes))
     figures = dict(
         agreement=float((agreement / sizes).mean()),
-        pairwise_distance=float(np.mean(distances)),
+        pairwise_distance=float(np.mean(pairwise_distances(results))),
     )
     if results.labels.min() < 0:
         return figures
@@ -176,6 +171,14 @@ def consistency_figures(results: ClipResults) -> dict[str, float]:
         },
         **figures,
     )
+
+
+def pairwise_distances(results: ClipResults) -> list[float]:
+    """Mean distance between two rows of each video, 0 for one row alone."""
+    return [
+        pdist(scores).mean() if len(scores) > 1 else 0.0
+        for scores in results.split(results.clip_scores)
+    ]
 
 
 def _to_result(sample: dict) -> dict:
