@@ -9,7 +9,6 @@ loading changes.
 
 import difflib
 import errno
-import functools
 import importlib
 import inspect
 import os
@@ -17,18 +16,20 @@ import os.path as osp
 import pickle
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import torch
 from mmengine.registry import Registry
 
+from ..compat.replacing import wrap_once
 from ..version import __version__
 
 # A registry with more names than that is answered with the similar ones.
 MAX_NAMES = 12
 
+_UNREADABLE = (EOFError, OSError, RuntimeError, pickle.UnpicklingError)
 _EXPLAINED = (AssertionError, IndexError, KeyError, TypeError, ValueError)
 
 # What PyTorch says of a file that is no archive, and no pickle either.
@@ -45,17 +46,13 @@ def explain() -> None:
 
     Those of building by a registry, and of fetching and reading a checkpoint.
     """
-    _explain_build()
-    _explain_download()
-    _explain_checkpoint()
+    loader = mmengine_checkpoint.CheckpointLoader
+    wrap_once(Registry, 'build', _explain_build)
+    wrap_once(mmengine_checkpoint, 'load_url', _explain_download)
+    wrap_once(loader, 'load_checkpoint', _explain_checkpoint, staticmethod)
 
 
-def _explain_download() -> None:
-    original = mmengine_checkpoint.load_url
-    if hasattr(original, '_wrapped_by_vll_mmaction'):
-        return
-
-    @functools.wraps(original)
+def _explain_download(original: Callable) -> Callable:
     def load_url(url: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return original(url, *args, **kwargs)
@@ -69,21 +66,14 @@ def _explain_download() -> None:
                 'the like in the config gives.'
             ) from error
 
-    load_url._wrapped_by_vll_mmaction = True
-    mmengine_checkpoint.load_url = load_url
+    return load_url
 
 
-def _explain_checkpoint() -> None:
-    loader = mmengine_checkpoint.CheckpointLoader
-    original = loader.load_checkpoint
-    if hasattr(original, '_wrapped_by_vll_mmaction'):
-        return
-
-    @functools.wraps(original)
+def _explain_checkpoint(original: Callable) -> Callable:
     def load_checkpoint(filename: str, *args: Any, **kwargs: Any) -> Any:
         if osp.isdir(filename):
             names = sorted(
-                name for name in os.listdir(filename) if name.endswith('.pth')
+                x for x in os.listdir(filename) if x.endswith('.pth')
             )
             raise ValueError(
                 f'{filename} is a folder: name a checkpoint, of which it '
@@ -91,10 +81,7 @@ def _explain_checkpoint() -> None:
             )
         try:
             return original(filename, *args, **kwargs)
-        except (
-            *(EOFError, OSError, RuntimeError),
-            pickle.UnpicklingError,
-        ) as error:
+        except _UNREADABLE as error:
             if not (
                 isinstance(error, EOFError)
                 or getattr(error, 'errno', None) == errno.EINVAL
@@ -106,16 +93,10 @@ def _explain_checkpoint() -> None:
                 'another, or fetch it again.'
             ) from error
 
-    load_checkpoint._wrapped_by_vll_mmaction = True
-    loader.load_checkpoint = staticmethod(load_checkpoint)
+    return load_checkpoint
 
 
-def _explain_build() -> None:
-    original = Registry.build
-    if hasattr(original, '_wrapped_by_vll_mmaction'):
-        return
-
-    @functools.wraps(original)
+def _explain_build(original: Callable) -> Callable:
     def build(self: Registry, cfg: dict, *args: Any, **kwargs: Any) -> Any:
         try:
             return original(self, cfg, *args, **kwargs)
@@ -132,8 +113,7 @@ def _explain_build() -> None:
                     raise ValueError(line) from error
             raise
 
-    build._wrapped_by_vll_mmaction = True
-    Registry.build = build
+    return build
 
 
 def _unknown_type(registry: Registry, cfg: dict, error: Exception) -> str:

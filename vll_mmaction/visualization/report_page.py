@@ -134,7 +134,7 @@ def _figures(models: Sequence[VideoVotes]) -> list[dict]:
     values = [vote_summary.figures(x) for x in parts]
     changes = None
     if len(models) > 1:
-        ends = vote_summary.change_interval(*parts)
+        ends = vote_summary.change_interval(parts[0], parts[1])
         changes = np.stack([values[1] - values[0], *ends], axis=1)
     rows = []
     for k, (name, meaning, unit) in enumerate(FIGURES):

@@ -41,11 +41,7 @@ class AtomicCheckpointHook(CheckpointHook):
     file_backend: Any
 
     def before_run(self, runner: Runner) -> None:
-        """See that there is a whole checkpoint to resume from.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """See that there is a whole checkpoint to resume from."""
         if not runner._resume or runner._load_from is not None:
             return
         last = find_latest_checkpoint(runner.work_dir) or ''
@@ -93,11 +89,7 @@ class AtomicCheckpointHook(CheckpointHook):
         )
 
     def before_train(self, runner: Runner) -> None:
-        """Choose how to save.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Choose how to save."""
         backend = get_file_backend(
             self.out_dir or runner.work_dir, backend_args=self.backend_args
         )

@@ -43,20 +43,12 @@ class ExactResumeHook(Hook):
     priority = 'LOWEST'
 
     def before_run(self, runner: Runner) -> None:
-        """Note the seed before a checkpoint brings its own.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Note the seed before a checkpoint brings its own."""
         self._seed = runner.seed
         self._warned = False
 
     def before_train(self, runner: Runner) -> None:
-        """Go to the batch that comes next, and validate if that is due.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Go to the batch that comes next, and validate if that is due."""
         batches = runner.train_dataloader.batch_sampler
         self._exact = isinstance(batches, KeyedBatchSampler)
         self._counted = dict(
@@ -163,11 +155,7 @@ class ExactResumeHook(Hook):
         return runner.iter - self._counted['iter'] - whole
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Count batches and accumulated gradients from the epoch's start.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Count batches and accumulated gradients from the epoch's start."""
         loop = runner.train_loop
         if isinstance(loop, IterBasedTrainLoop):
             return
@@ -185,28 +173,15 @@ class ExactResumeHook(Hook):
             )
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Let the next epoch count from 0 again.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Let the next epoch count from 0 again."""
         vars(runner.train_loop).pop('run_iter', None)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Note it for the checkpoints to come.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Note it for the checkpoints to come."""
         runner.message_hub.update_info(VALIDATED_ITER, runner.iter)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Say if a checkpoint leaves gradients behind.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            checkpoint (dict): What is to be saved.
-        """
+        """Say if a checkpoint leaves gradients behind."""
         wrapper = runner.optim_wrapper
         if self._warned or not isinstance(wrapper, OptimWrapper):
             return

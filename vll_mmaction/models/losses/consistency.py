@@ -46,12 +46,8 @@ def euclidean_distance(
 ) -> Tensor:
     """Distance of all pairs of clips of a video: Shi et al. 2020, Eq. 4.
 
-    Args:
-        batch (ScoredClips): The batch.
-        only (Tensor, optional): (V,) bool; the other videos count as 0.
-
-    Returns:
-        Tensor: A scalar, the mean over the videos.
+    The mean over the videos, of which those but ``only``, (V,) bool, count
+    as 0.
     """
     groups = with_pairs(batch.videos.groups)
     counts, device = batch.videos.counts, batch.scores.device
@@ -72,18 +68,15 @@ def euclidean_distance(
 def error_direction(batch: ScoredClips) -> Tensor:
     """Distance of wrong clips to the mean of the right ones: Eq. 5.
 
-    Args:
-        batch (ScoredClips): The batch.
-
-    Returns:
-        Tensor: A scalar, the mean over the videos, of which those without a
-        right clip count as 0.
+    The mean over the videos, of which those without a right clip count as 0.
     """
     scores, num_right = batch.scores, batch.num_right
     weight = (num_right > 0).to(scores.dtype) / len(num_right)
     if batch.reduction == 'mean':
         weight = weight / (batch.videos.counts - num_right).clamp(min=1)
-    target = _mean_of_right(batch)
+    # The mean score of the right clips of each clip's video, (M, K).
+    total = batch.videos.total(scores * batch.right[:, None])
+    target = batch.videos.of_clips(total / num_right.clamp(min=1)[:, None])
     if batch.detach_target:
         target = target.detach()
     weight = (1 - batch.right) * batch.videos.of_clips(weight)
@@ -91,14 +84,7 @@ def error_direction(batch: ScoredClips) -> Tensor:
 
 
 def consistent_constraint(batch: ScoredClips) -> Tensor:
-    """Eq. 4 for videos whose clips are all wrong, else Eq. 5: Eq. 6.
-
-    Args:
-        batch (ScoredClips): The batch.
-
-    Returns:
-        Tensor: A scalar, the mean over the videos.
-    """
+    """Eq. 4 for videos whose clips are all wrong, else Eq. 5: Eq. 6."""
     all_wrong = batch.num_right == 0
     return euclidean_distance(batch, all_wrong) + error_direction(batch)
 
@@ -108,13 +94,6 @@ MODES: dict[str, Callable[[ScoredClips], Tensor]] = dict(
     euc=euclidean_distance,
     err=error_direction,
 )
-
-
-def _mean_of_right(batch: ScoredClips) -> Tensor:
-    """Mean score of the right clips of each clip's video, (M, K)."""
-    total = batch.videos.total(batch.scores * batch.right[:, None])
-    mean = total / batch.num_right.clamp(min=1)[:, None]
-    return batch.videos.of_clips(mean)
 
 
 _ALLOWED = dict(

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,11 +25,13 @@ def recomputed(model: nn.Module, run: Any, *arguments: Any) -> Any:
     Returns:
         What ``run`` returns.
     """
+
+    def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+        state = random.getstate(), np.random.get_state()
+        return nullcontext(), _recomputation(model, *state)
+
     return checkpoint(
-        run,
-        *arguments,
-        use_reentrant=False,
-        context_fn=partial(_contexts, model),
+        run, *arguments, use_reentrant=False, context_fn=contexts
     )
 
 
@@ -41,14 +42,6 @@ def training_norms(model: nn.Module) -> list[nn.Module]:
         for module in model.modules()
         if isinstance(module, _BatchNorm) and module.training
     ]
-
-
-def _contexts(
-    model: nn.Module,
-) -> tuple[AbstractContextManager, AbstractContextManager]:
-    """Contexts of the forward pass and of its recomputation."""
-    state = random.getstate(), np.random.get_state()
-    return nullcontext(), _recomputation(model, *state)
 
 
 @contextmanager
