@@ -44,16 +44,13 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 def wrap_once(
     owner: Any, name: str, wrap: Callable, kind: Callable = lambda x: x
 ) -> bool:
-    """Replace a function by its wrapped self, unless it already is.
+    """Replace a function by what ``wrap`` makes of it, unless it already is.
 
     Args:
         owner (Any): Module or class.
         name (str): Name of the function.
         wrap (Callable): Makes the function that takes its place.
         kind (Callable): ``staticmethod`` for such a one.
-
-    Returns:
-        bool: Whether it was replaced.
     """
     original = getattr(owner, name)
     if hasattr(original, '_wrapped_by_vll_mmaction'):

@@ -127,7 +127,7 @@ class AtomicCheckpointHook(CheckpointHook):
         temporary.mkdir(exist_ok=True)
         with self._removal_put_off(runner.message_hub):
             super()._save_checkpoint_with_step(
-                _RunnerWithWorkDir(runner, str(temporary)), step, meta
+                _Like(runner, work_dir=str(temporary)), step, meta
             )
             _replace(
                 temporary / 'last_checkpoint',
@@ -190,7 +190,18 @@ class AtomicLocalBackend(LocalBackend):
             raise
 
 
-class _PutOffRemoval:
+class _Like:
+    """Another object, but for what it is given here."""
+
+    def __init__(self, original: Any, **own: Any) -> None:
+        self._original = original
+        vars(self).update(own)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
+class _PutOffRemoval(_Like):
     """A file backend that only notes what it is told to remove.
 
     Also in the message hub, and so in the checkpoint that comes next: a run
@@ -198,7 +209,7 @@ class _PutOffRemoval:
     """
 
     def __init__(self, backend: Any, hub: MessageHub) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._hub = hub
         self.paths: list[str] = []
 
@@ -208,20 +219,6 @@ class _PutOffRemoval:
         self._hub.update_info(OUTDATED, sorted({*noted, path}))
 
     rmtree = remove
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-
-class _RunnerWithWorkDir:
-    """A runner, but for its ``work_dir``."""
-
-    def __init__(self, runner: Runner, work_dir: str) -> None:
-        self._runner = runner
-        self.work_dir = work_dir
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._runner, name)
 
 
 def _replace(source: Union[str, Path], target: Union[str, Path]) -> None:

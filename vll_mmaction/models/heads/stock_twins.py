@@ -19,9 +19,6 @@ def register_twins(
             to build one is an error with this reason.
         namespace (dict): Of the calling module, where the twins are put, so
             that they can be pickled.
-
-    Returns:
-        list[str]: Names of the twins.
     """
     names = []
     for name, stock in list(MODELS.module_dict.items()):
