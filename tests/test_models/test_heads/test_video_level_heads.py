@@ -199,11 +199,6 @@ def test_several_labels_are_refused():
         head.loss_by_feat(torch.randn(1, 4), samples([[0, 1, 1, 0]]))
 
 
-def test_unknown_average_clips_names_the_allowed():
-    with pytest.raises(ValueError, match="'vote', 'prob', 'score', None"):
-        build('VideoLevelTSNHead', average_clips='votes')
-
-
 # --- prediction --------------------------------------------------------------
 
 
