@@ -168,6 +168,11 @@ MISTAKES = {
     'model.cls_head.num_classes=..., but ... has the label ...': [
         ('num_classes_too_small', {f'{HEAD}num_classes': 2},
          ['num_classes=2', 'ann.txt has the label 2 (line 3)', 'at least 3']),
+        ('num_classes_too_small_for_a_wrapped_dataset',
+         {f'{HEAD}num_classes': 2, f'{TRAIN}dataset': lambda config: dict(
+             type='RepeatDataset', times=2,
+             dataset=config.train_dataloader.dataset)},
+         ['num_classes=2', 'ann.txt has the label 2 (line 3)', 'at least 3']),
         ('num_classes_too_small_for_the_test_videos',
          {'val_dataloader.dataset.ann_file': 'more.txt'},
          ['num_classes=3', 'more.txt has the label 7 (line 2)', 'at least 8']),
@@ -639,9 +644,21 @@ def pattern(message):
     return re.escape(message).replace(re.escape('...'), '.*')
 
 
-def test_without_a_mistake_it_starts(config, tmp_path):
+# The second has one video a batch, which a stock head needs.
+@pytest.mark.parametrize(
+    'edit',
+    [
+        {},
+        {
+            **STOCK_HEAD,
+            f'{TRAIN}batch_size': 1,
+            'val_evaluator': [dict(type='AccMetric')],
+        },
+    ],
+)
+def test_without_a_mistake_it_starts(edit, config, other_data, tmp_path):
     with pytest.raises(Started):
-        start(copy.deepcopy(config), tmp_path)
+        start(edited(config, edit, other_data), tmp_path)
 
 
 @pytest.mark.parametrize(

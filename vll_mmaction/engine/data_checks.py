@@ -37,12 +37,7 @@ from .run_parts import (
 
 # Transforms after which frames have one size, and those that give frames of
 # several sizes.
-ONE_SIZE = (
-    stock.RandomCrop,
-    stock.CenterCrop,
-    stock.ThreeCrop,
-    stock.TenCrop,
-)
+ONE_SIZE = stock.RandomCrop, stock.CenterCrop, stock.ThreeCrop, stock.TenCrop
 SIZES = (
     stock.Resize,
     stock.RandomRescale,

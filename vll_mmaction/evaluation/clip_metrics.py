@@ -104,7 +104,14 @@ class ClipConsistencyMetric(BaseMetric):
         Raises:
             ValueError: A video came in several data samples.
         """
-        _check_whole_videos(results)
+        ids = [x['video_id'] for x in results if x['video_id'] is not None]
+        if len(set(ids)) < len(ids):
+            raise ValueError(
+                'ClipConsistencyMetric needs all clips of a video in one data '
+                'sample, but several samples have the same video_id: test '
+                "with dataset type='WholeVideoDataset' and SampleVideoClips "
+                'in its pipeline rather than with VideoClipDataset'
+            )
         classes = (self.dataset_meta or {}).get('classes') or ()
         clip_results = _to_clip_results(results, classes)
         if self.out_file is not None:
@@ -209,17 +216,6 @@ def _to_result(sample: dict) -> dict:
         # A 2D recognizer may average a video's clips into fewer rows.
         views=max(1, len(scores) // num_clips),
     )
-
-
-def _check_whole_videos(results: list[dict]) -> None:
-    ids = [x['video_id'] for x in results if x['video_id'] is not None]
-    if len(set(ids)) < len(ids):
-        raise ValueError(
-            'ClipConsistencyMetric needs all clips of a video in one data '
-            'sample, but several samples have the same video_id: test with '
-            "dataset type='WholeVideoDataset' and SampleVideoClips in its "
-            'pipeline rather than with VideoClipDataset'
-        )
 
 
 def _to_clip_results(results: list[dict], classes: Sequence) -> ClipResults:

@@ -75,14 +75,8 @@ def render(
     problems: dict[str, str],
     files: Sequence[str],
 ) -> str:
-    """The page.
-
-    Args:
-        titles (Sequence[str]): Titles of one model or two.
-        models (dict[str, VideoVotes]): Their votes by letter.
-        data (dict): See :func:`page_data`.
-        problems (dict[str, str]): Why a video has no thumbnails.
-        files (Sequence[str]): Names of the tables beside it.
+    """The page: of votes by letter, data of :func:`page_data`, why videos have
+    no thumbnails, and the names of the tables beside it.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

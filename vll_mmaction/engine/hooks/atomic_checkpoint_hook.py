@@ -55,11 +55,11 @@ class AtomicCheckpointHook(CheckpointHook):
                 f'The last checkpoint {last!r} is missing or not whole. '
                 f'Resuming from {whole}.'
             )
-            runner._load_from = whole
+            runner._load_from = str(whole)
 
     def _newest_whole_checkpoint(
         self, work_dir: str, last: str
-    ) -> Optional[str]:
+    ) -> Optional[Path]:
         """The checkpoint of that name here (the folder may have been moved),
         else the newest one by time."""
         # Not best or published checkpoints: they lack the optimizer.
@@ -76,17 +76,11 @@ class AtomicCheckpointHook(CheckpointHook):
             for path in folder.iterdir()
             if re.fullmatch(name, path.name) and zipfile.is_zipfile(path)
         ]
-        if not found:
-            return None
-        return str(
-            max(
-                found,
-                key=lambda path: (
-                    path.name == Path(last).name,
-                    path.stat().st_mtime_ns,
-                ),
-            )
-        )
+
+        def rank(path: Path) -> tuple[bool, int]:
+            return path.name == Path(last).name, path.stat().st_mtime_ns
+
+        return max(found, key=rank, default=None)
 
     def before_train(self, runner: Runner) -> None:
         """Choose how to save."""

@@ -108,17 +108,14 @@ class ExactResumeHook(Hook):
         self, runner: Runner, epoch: int, done: int, counted: dict, now: dict
     ) -> None:
         """Say what another number of processes means."""
-
-        def shape(of: dict) -> str:
-            return (
-                f'{of["batches"]} batches of {of["batch_size"]} on each of '
-                f'{of["processes"]} process(es)'
-            )
-
+        shape = (
+            '{batches} batches of {batch_size} on each of {processes} '
+            'process(es)'
+        )
         text = (
             f'Resuming after {runner.iter} iterations: an epoch was '
-            f'{shape(counted)} and is {shape(now)} now. The result will not '
-            'be that of one run. '
+            f'{shape.format(**counted)} and is {shape.format(**now)} now. The '
+            'result will not be that of one run. '
         )
         if done in (0, counted['batches']):
             text += 'All epochs so far are whole, and the next one follows.'
@@ -199,10 +196,7 @@ class ExactResumeHook(Hook):
 class _Advanced:
     """MMEngine's endless iterator, put behind batches that are done.
 
-    Args:
-        iterator (_InfiniteDataloaderIterator): The loop's own.
-        done (int): Batches that the loop will ask for only to skip them.
-        epoch (int): Epoch that the next batch belongs to.
+    The loop will ask for these only to skip them; the next is of ``epoch``.
     """
 
     def __init__(self, iterator: Any, done: int, epoch: int) -> None:

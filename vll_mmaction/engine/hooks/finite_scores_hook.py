@@ -56,10 +56,7 @@ class FiniteScoresHook(Hook):
             self._handle.remove()
 
     def before_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict,
+        self, runner: Runner, batch_idx: int, data_batch: dict
     ) -> None:
         """Note the batch."""
         # MMEngine's vis_scheduler.py trains on plain numbers.

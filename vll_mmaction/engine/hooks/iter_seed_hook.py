@@ -26,10 +26,7 @@ class IterSeedHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Optional[dict] = None,
+        self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None
     ) -> None:
         """Seed the generators for this iteration."""
         # SeedSequence mixes well: consecutive iterations or ranks get seeds

@@ -33,12 +33,8 @@ class TrainingSpeedHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Start to count."""
         self._iters: deque = deque(maxlen=runner.log_processor.window_size)
-        intervals = [
-            hook.interval
-            for hook in runner.hooks
-            if isinstance(hook, LoggerHook)
-        ]
-        self._interval = intervals[0] if intervals else 0
+        loggers = [x for x in runner.hooks if isinstance(x, LoggerHook)]
+        self._interval = loggers[0].interval if loggers else 0
 
     def after_train_iter(
         self,

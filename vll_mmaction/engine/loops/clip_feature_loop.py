@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 import mmaction
 import numpy as np
@@ -234,12 +234,7 @@ class ClipFeatureLoop(TestLoop):
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
-        """Run the network on a batch of clips.
-
-        Args:
-            idx (int): Number of the batch.
-            data_batch (Sequence[dict]): The batch.
-        """
+        """Run the network on a batch of clips."""
         self.runner.call_hook(
             'before_test_iter', batch_idx=idx, data_batch=data_batch
         )
@@ -300,14 +295,13 @@ def _cut(counts: np.ndarray, left: np.ndarray, size: int) -> Iterator[list]:
 
 def _with_batches(loader: DataLoader, batches: list) -> DataLoader:
     """The same data loader, of these batches."""
-    names = (
-        'dataset',
-        'num_workers',
-        'collate_fn',
-        'pin_memory',
-        'timeout',
-        'worker_init_fn',
-        'prefetch_factor',
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=batches,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        prefetch_factor=loader.prefetch_factor,
     )
-    kept: dict[str, Optional[Any]] = {x: getattr(loader, x) for x in names}
-    return DataLoader(batch_sampler=batches, **kept)

@@ -143,16 +143,8 @@ def consistent_constraint_loss(
             the CPU; ids on a GPU cost a synchronisation. None takes the
             batch as one video and compares the labels on the host. Under
             ``torch.compile(fullgraph=True)``: a :func:`clip_groups`.
-        mode (str): ``'ccl'``, ``'euc'`` or ``'err'``.
-        score (str): Measure distances between ``'prob'`` (softmax) or
-            ``'logit'`` vectors.
-        distance (str): ``'l2'`` is the Euclidean distance, ``'mse'`` the
-            mean over classes of the squared difference.
-        reduction (str): ``'mean'`` or ``'sum'`` over the pairs (Eq. 4) and
-            over the wrong clips (Eq. 5) of a video. The videos of a batch
-            are always averaged.
-        detach_target (bool): Stop the gradient through R, so that Eq. 5
-            moves wrong clips only.
+        mode, score, distance, reduction, detach_target: See
+            :class:`ConsistentConstraintLoss`.
 
     Returns:
         Tensor: A scalar, float32, or float64 for float64 logits.
@@ -199,17 +191,20 @@ def consistent_constraint_loss(
 class ConsistentConstraintLoss(nn.Module):
     """Consistent constraint loss, Shi et al. 2020, Eq. 4, 5 and 6.
 
-    The options are those of :func:`consistent_constraint_loss`.
+    The formulas are in :func:`consistent_constraint_loss`.
 
     Args:
         mode (str): ``'ccl'`` (Eq. 6), ``'euc'`` (Eq. 4) or ``'err'`` (Eq. 5).
             Defaults to ``'ccl'``.
-        score (str): ``'prob'`` or ``'logit'``. Defaults to ``'prob'``.
-        distance (str): ``'l2'`` or ``'mse'``. Defaults to ``'l2'``.
-        reduction (str): ``'mean'`` or ``'sum'`` within a video. Defaults to
-            ``'mean'``.
+        score (str): Measure distances between ``'prob'`` (softmax) or
+            ``'logit'`` vectors. Defaults to ``'prob'``.
+        distance (str): ``'l2'`` is the Euclidean distance, ``'mse'`` the
+            mean over classes of the squared difference. Defaults to ``'l2'``.
+        reduction (str): ``'mean'`` or ``'sum'`` over the pairs (Eq. 4) and
+            over the wrong clips (Eq. 5) of a video. The videos of a batch
+            are always averaged. Defaults to ``'mean'``.
         detach_target (bool): Stop the gradient through the mean of the right
-            clips. Defaults to False.
+            clips, so that Eq. 5 moves wrong clips only. Defaults to False.
     """
 
     def __init__(

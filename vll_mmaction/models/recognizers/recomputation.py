@@ -15,15 +15,7 @@ def recomputed(model: nn.Module, run: Any, *arguments: Any) -> Any:
     """Call a part of a model, non-reentrantly checkpointed.
 
     Random draws are repeated, also numpy's and Python's, and the statistics
-    of BatchNorm see the clips once.
-
-    Args:
-        model (nn.Module): The model.
-        run (Callable): Part of its forward pass.
-        *arguments: Tensors for it, and others.
-
-    Returns:
-        What ``run`` returns.
+    of BatchNorm see the clips once. Returns what ``run(*arguments)`` does.
     """
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:

@@ -42,8 +42,7 @@ def draw_weights(
             video: integers from 0.
 
     Returns:
-        np.ndarray: Weight of each clip's gradient, (M,) float32, 0 for those
-        that carry none.
+        np.ndarray: (M,) float32, 0 for clips without gradient.
 
     Example:
         >>> import numpy as np
