@@ -47,73 +47,66 @@ def explain() -> None:
     Those of building by a registry, and of fetching and reading a checkpoint.
     """
     loader = mmengine_checkpoint.CheckpointLoader
-    wrap_once(Registry, 'build', _explain_build)
-    wrap_once(mmengine_checkpoint, 'load_url', _explain_download)
-    wrap_once(loader, 'load_checkpoint', _explain_checkpoint, staticmethod)
+    wrap_once(Registry, 'build', _build)
+    wrap_once(mmengine_checkpoint, 'load_url', _load_url)
+    wrap_once(loader, 'load_checkpoint', _load_checkpoint, staticmethod)
 
 
-def _explain_download(original: Callable) -> Callable:
-    def load_url(url: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return original(url, *args, **kwargs)
-        except OSError as error:
-            name = osp.basename(urlsplit(url).path)
-            folder = osp.join(torch.hub.get_dir(), 'checkpoints')
-            raise ConnectionError(
-                f'{url} could not be fetched ({error}). Fetch it where there '
-                f'is a connection and put it at {osp.join(folder, name)}, or '
-                'write its path in place of the address, which load_from or '
-                'the like in the config gives.'
-            ) from error
-
-    return load_url
+def _load_url(load: Callable, url: str, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return load(url, *args, **kwargs)
+    except OSError as error:
+        name = osp.basename(urlsplit(url).path)
+        folder = osp.join(torch.hub.get_dir(), 'checkpoints')
+        raise ConnectionError(
+            f'{url} could not be fetched ({error}). Fetch it where there '
+            f'is a connection and put it at {osp.join(folder, name)}, or '
+            'write its path in place of the address, which load_from or '
+            'the like in the config gives.'
+        ) from error
 
 
-def _explain_checkpoint(original: Callable) -> Callable:
-    def load_checkpoint(filename: str, *args: Any, **kwargs: Any) -> Any:
-        if osp.isdir(filename):
-            names = sorted(
-                x for x in os.listdir(filename) if x.endswith('.pth')
-            )
-            raise ValueError(
-                f'{filename} is a folder: name a checkpoint, of which it '
-                f'holds {", ".join(names[:MAX_NAMES]) or "none"}.'
-            )
-        try:
-            return original(filename, *args, **kwargs)
-        except _UNREADABLE as error:
-            if not (
-                isinstance(error, EOFError)
-                or getattr(error, 'errno', None) == errno.EINVAL
-                or re.search(_NO_CHECKPOINT, str(error))
-            ):
-                raise
-            raise ValueError(
-                f'{filename} is no checkpoint, or was cut short. Name '
-                'another, or fetch it again.'
-            ) from error
-
-    return load_checkpoint
-
-
-def _explain_build(original: Callable) -> Callable:
-    def build(self: Registry, cfg: dict, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return original(self, cfg, *args, **kwargs)
-        except _EXPLAINED as error:
-            # An inner build may have explained it already.
-            if not hasattr(error, '_explained'):
-                more = _unknown_type(self, cfg, error) or _unknown_argument(
-                    self, cfg, error
-                )
-                if more:
-                    error.args = (more,)
-                    setattr(error, '_explained', True)  # noqa: B010
-                elif line := _bad_line(error):
-                    raise ValueError(line) from error
+def _load_checkpoint(
+    load: Callable, filename: str, *args: Any, **kwargs: Any
+) -> Any:
+    if osp.isdir(filename):
+        names = sorted(x for x in os.listdir(filename) if x.endswith('.pth'))
+        raise ValueError(
+            f'{filename} is a folder: name a checkpoint, of which it '
+            f'holds {", ".join(names[:MAX_NAMES]) or "none"}.'
+        )
+    try:
+        return load(filename, *args, **kwargs)
+    except _UNREADABLE as error:
+        if not (
+            isinstance(error, EOFError)
+            or getattr(error, 'errno', None) == errno.EINVAL
+            or re.search(_NO_CHECKPOINT, str(error))
+        ):
             raise
+        raise ValueError(
+            f'{filename} is no checkpoint, or was cut short. Name '
+            'another, or fetch it again.'
+        ) from error
 
-    return build
+
+def _build(
+    build: Callable, self: Registry, cfg: dict, *args: Any, **kwargs: Any
+) -> Any:
+    try:
+        return build(self, cfg, *args, **kwargs)
+    except _EXPLAINED as error:
+        # An inner build may have explained it already.
+        if not hasattr(error, '_explained'):
+            more = _unknown_type(self, cfg, error) or _unknown_argument(
+                self, cfg, error
+            )
+            if more:
+                error.args = (more,)
+                setattr(error, '_explained', True)  # noqa: B010
+            elif line := _bad_line(error):
+                raise ValueError(line) from error
+        raise
 
 
 def _unknown_type(registry: Registry, cfg: dict, error: Exception) -> str:

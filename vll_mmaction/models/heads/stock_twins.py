@@ -10,7 +10,7 @@ from mmaction.registry import MODELS
 def register_twins(
     prefix: str, mixin: type, not_served: dict[str, str], namespace: dict
 ) -> list[str]:
-    """Make and register a twin of each stock head.
+    """Make and register a twin of each stock head; return their names.
 
     Args:
         prefix (str): Put before the stock head's name.

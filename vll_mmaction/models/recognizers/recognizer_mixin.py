@@ -97,7 +97,10 @@ class VideoLevelRecognizerMixin(BoundedTesting):
         if in_parts:
             data_preprocessor = _late(data_preprocessor)
         super().__init__(
-            *(backbone, cls_head, neck, train_cfg),
+            backbone=backbone,
+            cls_head=cls_head,
+            neck=neck,
+            train_cfg=train_cfg,
             test_cfg=test_cfg,
             data_preprocessor=data_preprocessor,
         )
