@@ -234,18 +234,6 @@ def test_vote_ties_go_to_the_higher_mean():
     assert out.pred_score.tolist() == pytest.approx([1.35 / 3, 1.65 / 3, 0, 0])
 
 
-def test_vote_ranks_by_votes_first():
-    scores = torch.randn(50, 7, 4) * 3
-    head = build('VideoLevelI3DHead', average_clips='vote')
-    out = head.average_clip(scores.view(-1, 4), num_segs=7)
-    votes = F.one_hot(scores.argmax(2), 4).sum(1)
-    rank = votes + scores.softmax(2).mean(1)
-    assert torch.equal(out.argsort(), rank.argsort())
-    assert torch.equal(
-        votes.gather(1, out.argmax(1, True))[:, 0], votes.amax(1)
-    )
-
-
 @pytest.mark.parametrize('average_clips', ['prob', 'score', None])
 def test_other_averages_equal_stock(average_clips):
     scores = torch.randn(6, 4)
