@@ -331,13 +331,7 @@ try:
 except ModuleNotFoundError as error:
     print(error.name, 'missing')
 """
-    run = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout == f'checkpoint refused\n{DRN} missing\n'
+    assert run_python(code) == f'checkpoint refused\n{DRN} missing\n'
 
 
 @only_weights

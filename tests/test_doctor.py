@@ -136,8 +136,8 @@ def test_gpus_are_listed(monkeypatch):
     ).items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
     monkeypatch.setattr(torch.version, 'cuda', '13.0')
-    rows = doctor._gpus()
-    assert rows[1] == ('GPU 0', 'A GPU, 80 GiB, capability 9.0')
+    _, row = doctor._gpus()
+    assert row == ('GPU 0', 'A GPU, 80 GiB, capability 9.0')
 
 
 def test_a_part_that_fails_does_not_end_the_rest(monkeypatch):

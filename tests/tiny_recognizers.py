@@ -1,10 +1,17 @@
-"""Recognizers of a few parameters, and batches for them."""
+"""Recognizers of a few parameters, batches for them, and steps on these."""
+
+import copy
+import os
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
+from mmengine.logging import MessageHub
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
 from torch import nn
 
 MEAN, STD = [120.0, 110.0, 100.0], [58.0, 57.0, 56.0]
@@ -108,8 +115,91 @@ def batch(counts=(5, 2), shape=(1, 3, 4, 6, 6), seed=0):
     return dict(inputs=inputs, data_samples=samples)
 
 
-def no_recomputation(run, *arguments, **_):
-    return run(*arguments)
+def losses_of(model, data):
+    data = model.data_preprocessor(copy.deepcopy(data), True)
+    return model(**data, mode='loss')
+
+
+def gradients(model, data, autocast=None):
+    """Losses and gradients of one step."""
+    model.zero_grad()
+    torch.manual_seed(1)
+    np.random.seed(1)
+    with torch.autocast('cpu', autocast, enabled=autocast is not None):
+        losses = losses_of(model, data)
+    model.parse_losses(losses)[0].backward()
+    grads = {n: p.grad.clone() for n, p in model.named_parameters()}
+    return {k: v.detach() for k, v in losses.items()}, grads
+
+
+def keep_activations(monkeypatch):
+    """From here on nothing is recomputed."""
+    monkeypatch.setattr(
+        'vll_mmaction.models.recognizers.recomputation.checkpoint',
+        lambda run, *arguments, **_: run(*arguments),
+    )
+
+
+def saved_bytes(model, counts):
+    """Bytes that the graph of a step holds beside clips and weights."""
+    data = model.data_preprocessor(batch(counts), True)
+    own = {p.data_ptr() for p in model.parameters()}
+    own |= {x.data_ptr() for x in data['inputs']}
+    held = {}
+
+    def pack(x):
+        if x.data_ptr() not in own:
+            held[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        losses = model(**data, mode='loss')
+    model.parse_losses(losses)[0].backward()
+    return sum(held.values())
+
+
+def step_of(model, data):
+    """Take a step on a batch."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.train_step(data, OptimWrapper(optimizer))
+
+
+def steps_of_two_ranks(folder, make, data, first):
+    """States of a model after a step of two processes on parts of a batch.
+
+    Args:
+        folder (pathlib.Path): For what the processes share.
+        make (Callable): Makes the model; can be pickled.
+        data (dict): The batch.
+        first (int): Clips of the first process; the other has the rest.
+    """
+    torch.multiprocessing.start_processes(
+        _train_rank,
+        (folder, make, data, first),
+        nprocs=2,
+        start_method='spawn',
+    )
+    return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
+
+
+def _train_rank(rank, folder, make, data, first):
+    import vll_mmaction  # noqa: F401
+
+    # Spawned: a fork of a process that has run a backward pass may hang.
+    init_default_scope('mmaction')
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
+    )
+    hub = MessageHub.get_instance('one of two ranks')
+    hub.update_info_dict(dict(seed=5, iter=12))
+    own = slice(first) if rank == 0 else slice(first, None)
+    model = MMDistributedDataParallel(make())
+    step_of(model, {name: values[own] for name, values in data.items()})
+    torch.save(model.module.state_dict(), folder / f'{rank}.pth')
+    torch.distributed.barrier()
+    # Gloo's threads and the end of DDP may wait for each other for ever.
+    os._exit(0)
 
 
 def sample(num_clips):

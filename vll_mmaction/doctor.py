@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import warnings
+from collections.abc import Iterator
 from typing import Any, Callable
 
 from .version import (
@@ -44,6 +45,10 @@ LEAST_SHARED_MEMORY = GIB
 LEAST_FILE_HANDLES = 1024
 
 
+# Of each thing its name, what was said of it, and its problems.
+Rows = Iterator[tuple[str, ...]]
+
+
 def diagnose() -> tuple[list[tuple[str, str]], list[str]]:
     """Look at all there is.
 
@@ -72,30 +77,24 @@ def diagnose() -> tuple[list[tuple[str, str]], list[str]]:
     return found, list(dict.fromkeys(problems))
 
 
-def _versions() -> list[tuple[str, ...]]:
-    system = platform.platform()
-    python = f'{platform.python_version()}, {system}'
-    installed = ', '.join(
-        f'{name} {metadata_version(name) or "missing"}' for name in PACKAGES
+def _versions() -> Rows:
+    yield 'vll_mmaction', f'{__version__} in {os.path.dirname(__file__)}'
+    yield 'Python', f'{platform.python_version()}, {platform.platform()}'
+    yield (
+        'packages',
+        ', '.join(f'{x} {metadata_version(x) or "missing"}' for x in PACKAGES),
     )
-    return [
-        ('vll_mmaction', f'{__version__} in {os.path.dirname(__file__)}'),
-        ('Python', python),
-        ('packages', installed),
-    ]
 
 
-def _shared_modules() -> list[tuple[str, ...]]:
-    rows = []
+def _shared_modules() -> Rows:
     for module, names in SHARED_MODULES.items():
         there = {x: metadata_version(x) for x in names if metadata_version(x)}
         said = ' and '.join(f'{x} {v}' for x, v in there.items()) or 'missing'
-        row = [module, said]
         # Those of REQUIRED are refused at the import, which says more.
         if module in ('cv2', 'decord') and len({*there.values()}) > 1:
-            row.append(_two_in_one(module, there))
-        rows.append(tuple(row))
-    return rows
+            yield module, said, _two_in_one(module, there)
+        else:
+            yield module, said
 
 
 def _two_in_one(module: str, there: dict[str, str]) -> str:
@@ -113,7 +112,7 @@ def _two_in_one(module: str, there: dict[str, str]) -> str:
     )
 
 
-def _plugin() -> list[tuple[str, ...]]:
+def _plugin() -> Rows:
     try:
         check_versions()
         with explained():
@@ -123,14 +122,14 @@ def _plugin() -> list[tuple[str, ...]]:
             for name in ('datasets', 'engine', 'evaluation', 'models'):
                 importlib.import_module(f'{__package__}.{name}')
     except ImportError as error:
-        lines = str(error).splitlines()
-        return [('plugin', 'cannot be imported', *lines)]
-    rows: list[tuple[str, ...]] = [('plugin', 'can be imported')]
-    return rows + [('mended', line) for line in compat.MENDED]
+        yield ('plugin', 'cannot be imported', *str(error).splitlines())
+        return
+    yield 'plugin', 'can be imported'
+    for line in compat.MENDED:
+        yield 'mended', line
 
 
-def _decoders() -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
+def _decoders() -> Rows:
     try:
         import av
         from av import library_versions
@@ -140,18 +139,17 @@ def _decoders() -> list[tuple[str, ...]]:
             for name, numbers in sorted(library_versions.items())
             if name in ('libavcodec', 'libavformat', 'libswscale')
         )
-        rows.append(('PyAV', f'{av.__version__}, FFmpeg with {libraries}'))
+        yield 'PyAV', f'{av.__version__}, FFmpeg with {libraries}'
     except ImportError as error:
-        rows.append(('PyAV', 'missing', explain_import(error, 'av')))
+        yield 'PyAV', 'missing', explain_import(error, 'av')
     import cv2
 
     lines = [x.strip() for x in cv2.getBuildInformation().splitlines()]
     ffmpeg = next((x for x in lines if x.startswith('FFMPEG:')), 'no FFmpeg')
-    rows.append(('OpenCV', f'{cv2.__version__}, {" ".join(ffmpeg.split())}'))
-    return rows
+    yield 'OpenCV', f'{cv2.__version__}, {" ".join(ffmpeg.split())}'
 
 
-def _compiled() -> list[tuple[str, ...]]:
+def _compiled() -> Rows:
     module = f'{__package__}.video_io._fast_resize'
     if importlib.util.find_spec(module) is None:
         # Without it everything works, slower: no problem.
@@ -162,10 +160,10 @@ def _compiled() -> list[tuple[str, ...]]:
         said = 'used'
         if fast_resize.resize_crop is None:
             said = 'there, but this processor lacks AVX2: OpenCV resizes'
-    return [('compiled resize', said)]
+    yield 'compiled resize', said
 
 
-def _gpus() -> list[tuple[str, ...]]:
+def _gpus() -> Rows:
     import torch
 
     build = f'PyTorch is built for CUDA {torch.version.cuda}'
@@ -177,47 +175,44 @@ def _gpus() -> list[tuple[str, ...]]:
     driver = os.path.exists('/proc/driver/nvidia/version')
     driver = driver or shutil.which('nvidia-smi') is not None
     if not there:
-        row = ['GPUs', f'none; {build}']
+        problems = []
         if driver:
             said = f'{caught[0].message}'.partition('\n')[0] if caught else ''
-            row.append(
+            problems.append(
                 f'PyTorch sees no GPU, though a driver is there ({build}) '
                 f'{said}: nvidia-smi, and choose the build at pytorch.org'
             )
-        return [tuple(row)]
-    rows: list[tuple[str, ...]] = [('CUDA', build)]
+        yield ('GPUs', f'none; {build}', *problems)
+        return
+    yield 'CUDA', build
     for index in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(index)
-        rows.append(
-            (
-                f'GPU {index}',
-                f'{gpu.name}, {gpu.total_memory / GIB:.0f} GiB, capability '
-                f'{gpu.major}.{gpu.minor}',
-            )
+        yield (
+            f'GPU {index}',
+            f'{gpu.name}, {gpu.total_memory / GIB:.0f} GiB, capability '
+            f'{gpu.major}.{gpu.minor}',
         )
-    return rows
 
 
-def _limits() -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
+def _limits() -> Rows:
     if os.path.isdir('/dev/shm'):
-        free = shutil.disk_usage('/dev/shm').free
-        row = ['shared memory', f'{free / GIB:.1f} GiB free']
-        if free < LEAST_SHARED_MEMORY:
-            row.append(
-                f'/dev/shm has {free / GIB:.1f} GiB free, workers pass their '
-                'batches through it: docker run --shm-size=8g'
+        space = shutil.disk_usage('/dev/shm').free
+        free, problems = f'{space / GIB:.1f} GiB free', []
+        if space < LEAST_SHARED_MEMORY:
+            problems.append(
+                f'/dev/shm has {free}, workers pass their batches through it: '
+                'docker run --shm-size=8g'
             )
-        rows.append(tuple(row))
+        yield ('shared memory', free, *problems)
     try:
         import resource
     except ImportError:  # Windows
-        return rows
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    row = ['file handles', f'{soft} (at most {hard})']
+    problems = []
     if 0 <= soft < LEAST_FILE_HANDLES:
-        row.append(f'{soft} file handles are few: ulimit -n 4096')
-    return rows + [tuple(row)]
+        problems.append(f'{soft} file handles are few: ulimit -n 4096')
+    yield ('file handles', f'{soft} (at most {hard})', *problems)
 
 
 def main(say: Callable[[str], Any] = print) -> int:

@@ -94,29 +94,41 @@ DataSamples = Union[ClipSamples, Sequence[ActionDataSample]]
 
 
 def labels_of_each(data_samples: DataSamples) -> Tensor:
-    """Labels of data samples.
-
-    Args:
-        data_samples (ClipSamples | Sequence[ActionDataSample]): N samples.
-
-    Returns:
-        Tensor: (N, ...), on the device of the labels.
-    """
+    """Labels of N data samples, (N, ...), on the device of the labels."""
     if isinstance(data_samples, ClipSamples):
         return data_samples.labels
     return torch.stack([sample.gt_label for sample in data_samples])
 
 
-def meta_of_each(data_samples: DataSamples, key: str) -> list[Any]:
-    """Meta info of data samples.
+def video_ids_of(
+    data_samples: DataSamples, reader: str, least: float = -np.inf
+) -> np.ndarray:
+    """Video of each data sample, (N,) int64.
 
     Args:
-        data_samples (ClipSamples | Sequence[ActionDataSample]): N samples.
-        key (str): Its name.
+        data_samples (ClipSamples | Sequence[ActionDataSample]): With
+            ``video_id``.
+        reader (str): Who needs it, to begin the message.
+        least (float): Smallest id that is one. Defaults to any.
 
-    Returns:
-        list: N values, None where there is none.
+    Raises:
+        ValueError: A sample has no ``video_id`` that is such an integer.
     """
+    ids = meta_of_each(data_samples, 'video_id')
+    for video_id in ids:
+        integer = isinstance(video_id, (int, np.integer))
+        if not integer or video_id < least:
+            raise ValueError(
+                f"{reader} needs an integer 'video_id' in the meta info of "
+                f'each data sample, but got {video_id!r}: train on a '
+                "VideoClipDataset, and keep 'video_id' in the meta_keys of "
+                'PackActionInputs'
+            )
+    return np.asarray(ids, np.int64)
+
+
+def meta_of_each(data_samples: DataSamples, key: str) -> list[Any]:
+    """Meta info of that name of N data samples, None where there is none."""
     if isinstance(data_samples, ClipSamples):
         return data_samples.column(key)
     # Not `metainfo`, which copies all of it, deeply.

@@ -44,13 +44,6 @@ def check_versions() -> None:
         ImportError: One line for each package that is missing, of another
             version, broken or there twice, with the command that helps.
     """
-    problems = find_problems()
-    if problems:
-        raise ImportError('\n'.join(problems))
-
-
-def find_problems() -> list[str]:
-    """What :func:`check_versions` raises, line by line."""
     problems: list[str] = []
     for name, (wanted, module) in REQUIRED.items():
         if name == 'mmaction2' and problems:
@@ -58,7 +51,8 @@ def find_problems() -> list[str]:
         problem = _find_problem(name, wanted, module)
         if problem and problem not in problems:
             problems.append(problem)
-    return problems
+    if problems:
+        raise ImportError('\n'.join(problems))
 
 
 def _find_problem(name: str, wanted: str, module: str) -> str:

@@ -156,6 +156,10 @@ def test_what_was_to_be_removed_is_removed_after_a_resume(
     assert {name for name in left if 'best' not in name} == {'epoch_2.pth'}
 
 
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
 class TestResume:
     """``--resume`` where ``last_checkpoint`` names no whole file."""
 
@@ -171,30 +175,25 @@ class TestResume:
         path = runner._load_from or (folder / 'last_checkpoint').read_text()
         return Path(path)
 
-    def test_whole(self, folder):
-        assert self.resumed_from(folder) == folder / 'epoch_2.pth'
-
-    def test_missing(self, folder):
-        (folder / 'epoch_2.pth').unlink()
-        assert self.resumed_from(folder) == folder / 'epoch_1.pth'
-
-    def test_cut_off(self, folder):
-        last = folder / 'epoch_2.pth'
-        last.write_bytes(last.read_bytes()[:-100])
-        assert self.resumed_from(folder) == folder / 'epoch_1.pth'
-
-    def test_pointer_missing(self, folder):
-        (folder / 'last_checkpoint').unlink()
-        assert self.resumed_from(folder) == folder / 'epoch_2.pth'
+    @pytest.mark.parametrize(
+        'spoil, epoch',
+        [
+            (lambda last, pointer: None, 2),
+            (lambda last, pointer: last.unlink(), 1),
+            (lambda last, pointer: cut_off(last), 1),
+            (lambda last, pointer: pointer.unlink(), 2),
+            (lambda last, pointer: pointer.write_text(''), 2),
+        ],
+        ids=['whole', 'missing', 'cut off', 'no pointer', 'empty pointer'],
+    )
+    def test_newest_whole_one(self, folder, spoil, epoch):
+        spoil(folder / 'epoch_2.pth', folder / 'last_checkpoint')
+        assert self.resumed_from(folder) == folder / f'epoch_{epoch}.pth'
 
     def test_nothing_there(self, tmp_path):
         runner = toy_runner(tmp_path, resume=True)
         runner.call_hook('before_run')
         assert runner._load_from is None
-
-    def test_pointer_empty(self, folder):
-        (folder / 'last_checkpoint').write_text('')
-        assert self.resumed_from(folder) == folder / 'epoch_2.pth'
 
     def test_folder_moved(self, folder):
         moved = folder.rename(folder.parent / 'moved')

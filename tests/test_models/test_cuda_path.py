@@ -4,7 +4,6 @@ There is no GPU: see ``emulated_cuda.py`` for what stands in for it. With one,
 ``test_cuda_does_not_synchronise`` of the neighbouring files run as well.
 """
 
-import contextlib
 import copy
 import itertools
 
@@ -17,7 +16,7 @@ from mmengine.optim import AmpOptimWrapper
 from small_heads import HEADS
 from small_heads import build as build_head
 from small_heads import samples as head_samples
-from tiny_recognizers import batch, no_recomputation, sample
+from tiny_recognizers import batch, keep_activations, sample
 from tiny_recognizers import build as build_recognizer
 from torch import nn
 
@@ -62,6 +61,10 @@ def assert_same_values(one, other):
 
 def values_of(model):
     return {k: p.values.clone() for k, p in model.named_parameters()}
+
+
+def cast_to(dtype):
+    return torch.autocast('cuda', dtype, enabled=dtype is not None)
 
 
 def total(terms):
@@ -166,9 +169,7 @@ def test_modules_in_autocast_with_labels_on_either_device(
     logits, labels, ids = ragged_batch(1, num_classes=3)
     logits = logits.to(autocast or torch.float32).requires_grad_()
     loss = MODELS.build(config)
-    cast = contextlib.nullcontext()
-    if autocast:
-        cast = torch.autocast('cuda', autocast)
+    cast = cast_to(autocast)
     expected = loss(logits, labels, ids)
     for target in (labels, cuda.upload(labels)):
         on_cuda = cuda.upload(logits)
@@ -217,10 +218,7 @@ def moved(cuda, module):
 @pytest.mark.parametrize(
     'twin, name',
     [('VideoLevel', name) for name in HEADS]
-    + [
-        ('VideoAttention', name)
-        for name in sorted(HEADS.keys() - NO_CLASS_LAYER)
-    ],
+    + [('VideoAttention', name) for name in ATTENDING],
 )
 def test_heads(cuda, twin, name, dtype, smooth):
     attends = twin == 'VideoAttention'
@@ -234,19 +232,15 @@ def test_heads(cuda, twin, name, dtype, smooth):
     head = build_head(f'{twin}{name}', **options).eval()
     if attends:
         nn.init.normal_(head.gate.w.weight)
-    feats, samples = (
-        features(5),
-        head_samples([1, 2, 1, 2, 2], [3, 4, 3, 4, 4]),
-    )
+    feats = features(5)
+    samples = head_samples([1, 2, 1, 2, 2], [3, 4, 3, 4, 4])
     expected = head.loss(feats, samples, **kwargs)
     total(expected).backward()
     ours = moved(cuda, head)
     with cuda.waits_allowed():
         on_cuda = [x.to('cuda') for x in samples]
     feats = on_device(cuda, feats)
-    cast = contextlib.nullcontext()
-    if dtype != torch.float32:
-        cast = torch.autocast('cuda', dtype)
+    cast = cast_to(dtype if dtype != torch.float32 else None)
     with cast:
         out = ours.loss(feats, on_cuda, **kwargs)
         scores = ours(feats, **kwargs)
@@ -298,9 +292,7 @@ def losses_on(cuda, model, data, autocast=None):
     # MMEngine copies each clip in a call that waits.
     with cuda.waits_allowed():
         data = model.data_preprocessor(copy.deepcopy(data), True)
-    cast = contextlib.nullcontext()
-    if autocast:
-        cast = torch.autocast('cuda', autocast)
+    cast = cast_to(autocast)
     with cast:
         out = model(**data, mode='loss')
         loss, _ = model.parse_losses(out)
@@ -345,10 +337,7 @@ def test_recomputed_chunks(cuda, norm, autocast, monkeypatch):
     state = cuda.rng_state
     losses, grads = losses_on(cuda, one, batch(), autocast)
     after, cuda.rng_state = cuda.rng_state, state
-    monkeypatch.setattr(
-        'vll_mmaction.models.recognizers.recomputation.checkpoint',
-        no_recomputation,
-    )
+    keep_activations(monkeypatch)
     expected_losses, expected = losses_on(cuda, other, batch(), autocast)
     assert len(one.backbone.seen) == 2 * len(other.backbone.seen) - 1
     for ours, theirs in (
@@ -390,12 +379,9 @@ def test_train_step_with_scaler_and_accumulation(cuda, dtype, monkeypatch):
     monkeypatch.setattr('mmengine.runner.amp.get_device', lambda: 'cuda')
     model = build_recognizer(2).train()
     found = []
-    for run in (None, no_recomputation):
-        if run:
-            monkeypatch.setattr(
-                'vll_mmaction.models.recognizers.recomputation.checkpoint',
-                run,
-            )
+    for recompute in (True, False):
+        if not recompute:
+            keep_activations(monkeypatch)
         one = moved(cuda, model)
         before = values_of(one)
         wrapper = AmpOptimWrapper(
@@ -432,9 +418,7 @@ def test_predictions(cuda, autocast, two_d, views):
     ours = moved(cuda, model)
     with cuda.waits_allowed():
         moved_data = ours.data_preprocessor(copy.deepcopy(data), False)
-    cast = contextlib.nullcontext()
-    if autocast:
-        cast = torch.autocast('cuda', autocast)
+    cast = cast_to(autocast)
     with torch.no_grad(), cast:
         (out,) = ours(**moved_data, mode='predict')
     with torch.no_grad():
@@ -447,15 +431,16 @@ def test_predictions(cuda, autocast, two_d, views):
         assert torch.equal(out.pred_score.values, expected.pred_score)
 
 
+def preprocessors(cuda):
+    """Stock's and ours on the device."""
+    for kind in ('ActionDataPreprocessor', 'ClipDataPreprocessor'):
+        config = dict(type=kind, format_shape='NCTHW', **NORMALISE)
+        yield moved(cuda, MODELS.build(config))
+
+
 @pytest.mark.parametrize('training', [False, True])
 def test_preprocessor_works_on_the_device(cuda, training):
-    stock, ours = (
-        moved(
-            cuda,
-            MODELS.build(dict(type=kind, format_shape='NCTHW', **NORMALISE)),
-        )
-        for kind in ('ActionDataPreprocessor', 'ClipDataPreprocessor')
-    )
+    stock, ours = preprocessors(cuda)
     data = batch()
     # Of clips that are there already nothing waits.
     data['inputs'] = on_device(cuda, data['inputs'])
@@ -469,13 +454,7 @@ def test_preprocessor_works_on_the_device(cuda, training):
 
 
 def test_pinned_clips_are_copied_without_waiting(cuda):
-    stock, ours = (
-        moved(
-            cuda,
-            MODELS.build(dict(type=kind, format_shape='NCTHW', **NORMALISE)),
-        )
-        for kind in ('ActionDataPreprocessor', 'ClipDataPreprocessor')
-    )
+    stock, ours = preprocessors(cuda)
     clips = batch()['inputs']
     pinned = [clip.pin_memory() for clip in clips]
     sent = ours.cast_data(dict(inputs=pinned))['inputs']
@@ -501,7 +480,7 @@ def test_c3d_lite(cuda, channels_last, autocast):
     )
     clips = torch.randn(3, 3, 7, 20, 28)
     ours = moved(cuda, model)
-    with torch.autocast('cuda', autocast, enabled=bool(autocast)):
+    with cast_to(autocast):
         out = ours(cuda.upload(clips))
     out.float().sum().backward()
     assert_on_cuda(dict(out=out), autocast or torch.float32)

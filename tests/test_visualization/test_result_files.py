@@ -4,29 +4,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from clip_results import make_results
 
-from vll_mmaction.evaluation import ClipResults, save_clip_results
+from vll_mmaction.evaluation import save_clip_results
 from vll_mmaction.visualization.result_files import load_models, match_videos
-
-SIZES = (3, 1, 2)
 
 
 @pytest.fixture
 def results():
     """Three videos of 3, 1 and 2 clips with two frames each."""
-    offsets = np.cumsum([0, *SIZES])
     scores = np.random.default_rng(0).random((6, 4), dtype=np.float32)
-    return ClipResults(
-        clip_scores=scores / scores.sum(axis=1, keepdims=True),
-        video_offsets=offsets,
-        labels=np.array([2, 0, 3]),
-        filenames=np.array(['a.avi', 'b.avi', 'c.avi']),
-        frame_inds=np.arange(12),
-        frame_offsets=2 * offsets,
-        total_frames=np.array([7, 3, 5]),
-        views_per_clip=np.ones(3, np.int64),
-        class_names=np.array(['k', 'l', 'm', 'n']),
-        config_name=np.array('some'),
+    scores /= scores.sum(axis=1, keepdims=True)
+    return make_results(
+        np.split(scores, [3, 4]),
+        [2, 0, 3],
+        np.split(np.arange(12), [6, 8]),
+        filenames=['a.avi', 'b.avi', 'c.avi'],
+        total_frames=[7, 3, 5],
+        class_names=['k', 'l', 'm', 'n'],
     )
 
 

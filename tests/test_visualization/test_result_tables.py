@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from clip_results import make_results
 
-from vll_mmaction.evaluation import ClipResults
 from vll_mmaction.visualization.result_tables import make_tables, write_tables
 from vll_mmaction.visualization.vote_summary import VideoVotes
 
@@ -20,17 +20,11 @@ SCORES = [
 def votes():
     """Two videos of class 0, of 3 clips and of 1; 'c, "c"' has none."""
     return VideoVotes(
-        ClipResults(
-            clip_scores=np.concatenate(SCORES).astype(np.float32),
-            video_offsets=np.array([0, 3, 4]),
-            labels=np.array([0, 0]),
-            filenames=np.array(['x/ä.avi', 'x/\udcff.avi']),
-            frame_inds=np.zeros(0, np.int64),
-            frame_offsets=np.zeros(3, np.int64),
-            total_frames=np.full(2, -1),
-            views_per_clip=np.ones(2, np.int64),
-            class_names=np.array(['a', 'b', 'c, "c"']),
-            config_name=np.array('some'),
+        make_results(
+            SCORES,
+            [0, 0],
+            filenames=['x/ä.avi', 'x/\udcff.avi'],
+            class_names=['a', 'b', 'c, "c"'],
         )
     )
 

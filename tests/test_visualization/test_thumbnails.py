@@ -7,9 +7,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from clip_results import make_results
 from video_files import read_video, write_video
 
-from vll_mmaction.evaluation import ClipResults
 from vll_mmaction.visualization import thumbnails
 from vll_mmaction.visualization.thumbnails import (
     clip_frames,
@@ -22,17 +22,10 @@ from vll_mmaction.visualization.thumbnails import (
 @pytest.fixture
 def results():
     """Two clips of three frames; one clip of two; unknown frames."""
-    return ClipResults(
-        clip_scores=np.full((4, 2), 0.5, np.float32),
-        video_offsets=np.array([0, 2, 3, 4]),
-        labels=np.zeros(3, np.int64),
-        filenames=np.array(['a', 'b', 'c']),
-        frame_inds=np.array([0, 1, 2, 10, 11, 12, 5, 6]),
-        frame_offsets=np.array([0, 6, 8, 8]),
-        total_frames=np.full(3, -1),
-        views_per_clip=np.ones(3, np.int64),
-        class_names=np.zeros(0, np.str_),
-        config_name=np.array('some'),
+    return make_results(
+        np.split(np.full((4, 2), 0.5), [2, 3]),
+        [0, 0, 0],
+        [[0, 1, 2, 10, 11, 12], [5, 6], []],
     )
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from clip_results import make_results, voting
 from matplotlib.colors import to_hex
 
-from vll_mmaction.evaluation import ClipResults
 from vll_mmaction.visualization import (
     draw_top_classes,
     draw_votes,
@@ -15,25 +15,9 @@ from vll_mmaction.visualization.vote_plots import TRUE_COLOUR, shorten
 
 def results(votes, labels, filenames, num_classes=8, names=()):
     """Clips that vote as told, with probability 0.65."""
-    scores = []
-    for video in votes:
-        rows = np.full((len(video), num_classes), 0.35 / (num_classes - 1))
-        rows[np.arange(len(video)), video] = 0.65
-        scores.append(rows)
-    number = len(votes)
-    offsets = np.cumsum([0, *map(len, votes)])
-    return ClipResults(
-        clip_scores=np.concatenate(scores).astype(np.float32),
-        video_offsets=offsets,
-        labels=np.array(labels),
-        filenames=np.array(filenames, dtype=np.str_),
-        frame_inds=np.zeros(0, np.int64),
-        frame_offsets=np.zeros(number + 1, np.int64),
-        total_frames=np.full(number, -1),
-        views_per_clip=np.ones(number, np.int64),
-        class_names=np.array(names, dtype=np.str_),
-        config_name=np.array('some'),
-    )
+    names = np.array(names, dtype=np.str_)
+    videos = [voting(x, num_classes) for x in votes]
+    return make_results(videos, labels, filenames=filenames, class_names=names)
 
 
 FILES = ['data/a/one.avi', 'data/b/one.avi', 'data/b/two.v2.avi']

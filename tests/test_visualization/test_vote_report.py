@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from clip_results import make_results, voting
 from video_files import write_video
 
-from vll_mmaction.evaluation import ClipResults
 from vll_mmaction.visualization import write_report
 
 HOSTILE = [
@@ -70,24 +70,15 @@ class Page(HTMLParser):
         )
 
 
-def make_results(votes, labels, filenames, names, clip_len=4):
-    """Clips that vote as told with probability 0.7."""
-    flat = np.concatenate(votes)
-    scores = np.full((len(flat), len(names)), 0.3 / (len(names) - 1))
-    scores[np.arange(len(flat)), flat] = 0.7
-    sizes = np.array([len(x) for x in votes])
-    frames = [np.arange(clip_len * n) for n in sizes]
-    return ClipResults(
-        clip_scores=scores.astype(np.float32),
-        video_offsets=np.cumsum([0, *sizes]),
-        labels=np.array(labels),
-        filenames=np.array(filenames, dtype=np.str_),
-        frame_inds=np.concatenate(frames),
-        frame_offsets=np.cumsum([0, *clip_len * sizes]),
-        total_frames=clip_len * sizes + 1,
-        views_per_clip=np.ones(len(sizes), np.int64),
-        class_names=np.array(names, dtype=np.str_),
-        config_name=np.array('some'),
+def results_of(votes, files):
+    """Videos of labels 0, 1 and 2 whose clips vote with probability 0.7."""
+    return make_results(
+        [voting(x, 3, share=0.7) for x in votes],
+        [0, 1, 2],
+        [np.arange(4 * len(x)) for x in votes],
+        filenames=files,
+        total_frames=[4 * len(x) + 1 for x in votes],
+        class_names=['run', 'walk', 'jump'],
     )
 
 
@@ -103,14 +94,9 @@ def models(files):
 
 
 def make_models(files):
-    labels, names = [0, 1, 2], ['run', 'walk', 'jump']
     return {
-        'clip': make_results(
-            [[0, 0, 2], [2, 2], [2, 2, 1]], labels, files, names
-        ),
-        'video': make_results(
-            [[0, 0, 0], [1, 2], [1, 1, 2]], labels, files, names
-        ),
+        'clip': results_of([[0, 0, 2], [2, 2], [2, 2, 1]], files),
+        'video': results_of([[0, 0, 0], [1, 2], [1, 1, 2]], files),
     }
 
 

@@ -2,12 +2,9 @@
 
 import numpy as np
 import pytest
+from clip_results import make_results
 
-from vll_mmaction.evaluation import (
-    ClipResults,
-    consistency_figures,
-    vote_scores,
-)
+from vll_mmaction.evaluation import consistency_figures, vote_scores
 from vll_mmaction.visualization import vote_summary
 
 NUM_CLASSES = 5
@@ -21,18 +18,7 @@ def results():
     logits = rng.normal(size=(sizes.sum(), NUM_CLASSES))
     logits[np.arange(sizes.sum()), np.repeat(labels, sizes)] += 0.8
     scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return ClipResults(
-        clip_scores=scores.astype(np.float32),
-        video_offsets=np.cumsum([0, *sizes]),
-        labels=labels,
-        filenames=np.array([f'{k}.avi' for k in range(60)]),
-        frame_inds=np.zeros(0, np.int64),
-        frame_offsets=np.zeros(61, np.int64),
-        total_frames=np.full(60, -1),
-        views_per_clip=np.ones(60, np.int64),
-        class_names=np.zeros(0, np.str_),
-        config_name=np.array('some'),
-    )
+    return make_results(np.split(scores, np.cumsum(sizes)[:-1]), labels)
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+from clip_results import make_results, voting
 from matplotlib.colors import to_hex
 
-from vll_mmaction.evaluation import ClipResults
 from vll_mmaction.visualization.vote_timeline import (
     COLOURS,
     DEPTH,
@@ -29,22 +29,17 @@ def vote_of(
     weights=(),
 ):
     """A video whose views vote as told, with probability 0.65."""
-    scores = np.full((len(votes), classes), 0.35 / (classes - 1), np.float32)
-    scores[np.arange(len(votes)), votes] = 0.65
     clips = len(votes) // views
     starts = np.arange(clips) * clip_len if starts is None else starts
     frames = np.array(starts)[:, None] + np.arange(clip_len)
-    results = ClipResults(
-        clip_scores=scores,
-        video_offsets=np.array([0, len(votes)]),
-        labels=np.array([-1]),
-        filenames=np.array(['/some/$\\where$/[a]\n.avi']),
-        frame_inds=frames.ravel(),
-        frame_offsets=np.array([0, frames.size]),
-        total_frames=np.array([total or frames.max() + 1]),
-        views_per_clip=np.array([views]),
+    results = make_results(
+        [voting(votes, classes)],
+        [-1],
+        [frames.ravel()],
+        filenames=['/some/$\\where$/[a]\n.avi'],
+        total_frames=[total or frames.max() + 1],
+        views_per_clip=[views],
         class_names=np.array(names, dtype=np.str_),
-        config_name=np.array('some'),
         clip_weights=np.array(weights, np.float32),
     )
     return VideoVote(results, fps=10)

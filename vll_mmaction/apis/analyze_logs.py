@@ -24,7 +24,12 @@ def run(path: str) -> None:
     if 'seaborn' not in sys.modules and not importlib.util.find_spec(
         'seaborn'
     ):
-        sys.modules['seaborn'] = _stand_in_for_seaborn()
+        # The one function that the tool takes from it.
+        seaborn = types.ModuleType('seaborn', 'Stands in for seaborn.')
+        seaborn.set_style = lambda style: plt.style.use(
+            f'seaborn-v0_8-{style}'
+        )
+        sys.modules['seaborn'] = seaborn
     spec = importlib.util.spec_from_file_location('analyze_logs', path)
     assert spec is not None and spec.loader is not None
     tool = importlib.util.module_from_spec(spec)
@@ -34,15 +39,15 @@ def run(path: str) -> None:
     def plot_curve_of_todays_logs(
         log_dicts: list[dict], args: argparse.Namespace
     ) -> None:
-        curves = [
-            log_dict if _is_old(log_dict) else {1: load_curve(path)}
-            for path, log_dict in zip(args.json_logs, log_dicts)
-        ]
-        for path, log_dict in zip(args.json_logs, curves):
+        curves = []
+        for path, log_dict in zip(args.json_logs, log_dicts):
+            if not any('mode' in epoch for epoch in log_dict.values()):
+                log_dict = {1: load_curve(path)}
             known = next(iter(log_dict.values()))
             for key in args.keys:
                 if key not in known:
                     sys.exit(f'{path} has no {key!r}: {", ".join(known)}')
+            curves.append(log_dict)
         plot_curve(curves, args)
 
     tool.plot_curve = plot_curve_of_todays_logs
@@ -83,18 +88,3 @@ def load_curve(path: str) -> dict:
         sys.exit(f'{path} has no line of a training iteration')
     curve = {name: [row.get(name, math.nan) for row in rows] for name in known}
     return dict(curve, mode=['train'] * len(rows))
-
-
-def _is_old(log_dict: dict) -> bool:
-    return any('mode' in epoch for epoch in log_dict.values())
-
-
-def _stand_in_for_seaborn() -> types.ModuleType:
-    """The one function that the tool takes from seaborn."""
-
-    def set_style(style: str) -> None:
-        plt.style.use(f'seaborn-v0_8-{style}')
-
-    module = types.ModuleType('seaborn', 'Stands in for seaborn.')
-    module.set_style = set_style
-    return module

@@ -149,16 +149,15 @@ def turn_hue_back() -> bool:
         return False
     from mmaction.datasets.transforms import ColorJitter
 
-    def turn_back(turn: Callable) -> Callable:
-        def adjust_hue(img: np.ndarray, factor: float) -> np.ndarray:
-            if int(factor * 255) >= 0:
-                return turn(img, factor)
-            img = np.clip(img, 0, 255).astype(np.uint8)
-            hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV)
-            hue = hsv[..., 0].astype(np.int16) + int(factor * 255)
-            hsv[..., 0] = hue % 180
-            return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
+    def adjust_hue(
+        turn: Callable, img: np.ndarray, factor: float
+    ) -> np.ndarray:
+        if int(factor * 255) >= 0:
+            return turn(img, factor)
+        img = np.clip(img, 0, 255).astype(np.uint8)
+        hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV)
+        hue = hsv[..., 0].astype(np.int16) + int(factor * 255)
+        hsv[..., 0] = hue % 180
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
 
-        return adjust_hue
-
-    return wrap_once(ColorJitter, 'adjust_hue', turn_back, staticmethod)
+    return wrap_once(ColorJitter, 'adjust_hue', adjust_hue, staticmethod)

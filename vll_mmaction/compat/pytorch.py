@@ -101,14 +101,11 @@ def allow_launcher_without_cuda() -> bool:
     CUDA device is there.
     """
 
-    def skip_set_device(init: Callable) -> Callable:
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if torch.cuda.is_available():
-                return init(*args, **kwargs)
-            with replaced(torch.cuda, 'set_device', lambda device: None):
-                return init(*args, **kwargs)
-
-        return wrapper
+    def skip_set_device(init: Callable, *args: Any, **kwargs: Any) -> Any:
+        if torch.cuda.is_available():
+            return init(*args, **kwargs)
+        with replaced(torch.cuda, 'set_device', lambda device: None):
+            return init(*args, **kwargs)
 
     utils = importlib.import_module('mmengine.dist.utils')
     return any(
@@ -127,12 +124,9 @@ def end_gloo_before_python() -> bool:
     busy machine one training in ten that was done counted as failed.
     """
 
-    def end_at_exit(setup_env: Callable) -> Callable:
-        def wrapper(*args: Any, **kwargs: Any) -> None:
-            setup_env(*args, **kwargs)
-            atexit.register(_end_gloo)
-
-        return wrapper
+    def end_at_exit(setup_env: Callable, *args: Any, **kwargs: Any) -> None:
+        setup_env(*args, **kwargs)
+        atexit.register(_end_gloo)
 
     return wrap_once(Runner, 'setup_env', end_at_exit)
 
@@ -151,16 +145,13 @@ def allow_ddp_on_cpu() -> bool:
     such a model. A model with a parameter elsewhere is left alone.
     """
 
-    def drop_device_ids(init: Callable) -> Callable:
-        def wrapper(
-            self: Any, module: nn.Module, *args: Any, **kwargs: Any
-        ) -> None:
-            if all(p.device.type == 'cpu' for p in module.parameters()):
-                kwargs.pop('device_ids', None)
-                kwargs.pop('output_device', None)
-            init(self, module, *args, **kwargs)
-
-        return wrapper
+    def drop_device_ids(
+        init: Callable, self: Any, module: nn.Module, *args: Any, **kwargs: Any
+    ) -> None:
+        if all(p.device.type == 'cpu' for p in module.parameters()):
+            kwargs.pop('device_ids', None)
+            kwargs.pop('output_device', None)
+        init(self, module, *args, **kwargs)
 
     return wrap_once(MMDistributedDataParallel, '__init__', drop_device_ids)
 
@@ -174,15 +165,17 @@ def allow_compile() -> bool:
     copying alone, once a config asks for it.
     """
 
-    def spare_metainfo(maybe_compile: Callable) -> Callable:
-        def wrapper(self: Runner, target: Any) -> Any:
-            if self.cfg.get('compile'):
-                wrap_once(
-                    BaseDataElement, 'set_metainfo', torch.compiler.disable
-                )
-            return maybe_compile(self, target)
-
-        return wrapper
+    def spare_metainfo(
+        maybe_compile: Callable, self: Runner, target: Any
+    ) -> Any:
+        if self.cfg.get('compile'):
+            wrap_once(
+                BaseDataElement,
+                'set_metainfo',
+                lambda copy, *args, **kwargs: copy(*args, **kwargs),
+                torch.compiler.disable,
+            )
+        return maybe_compile(self, target)
 
     return wrap_once(Runner, '_maybe_compile', spare_metainfo)
 
@@ -194,14 +187,13 @@ def allow_no_workers() -> bool:
     config with a debugger would have to change both in each dataloader.
     """
 
-    def without_workers(build: Callable) -> Callable:
-        def wrapper(dataloader: Any, *args: Any, **kwargs: Any) -> Any:
-            is_config = isinstance(dataloader, dict)
-            if is_config and not dataloader.get('num_workers'):
-                dataloader = dict(dataloader, persistent_workers=False)
-            return build(dataloader, *args, **kwargs)
-
-        return wrapper
+    def without_workers(
+        build: Callable, dataloader: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        is_config = isinstance(dataloader, dict)
+        if is_config and not dataloader.get('num_workers'):
+            dataloader = dict(dataloader, persistent_workers=False)
+        return build(dataloader, *args, **kwargs)
 
     return wrap_once(Runner, 'build_dataloader', without_workers, staticmethod)
 

@@ -42,23 +42,27 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def wrap_once(
-    owner: Any, name: str, wrap: Callable, kind: Callable = lambda x: x
+    owner: Any, name: str, around: Callable, kind: Callable = lambda x: x
 ) -> bool:
-    """Replace a function by its wrapped self, unless it already is.
+    """Have a function called by another one, unless it already is.
 
     Args:
         owner (Any): Module or class.
         name (str): Name of the function.
-        wrap (Callable): Makes the function that takes its place.
-        kind (Callable): ``staticmethod`` for such a one.
+        around (Callable): Called in its place, with it before its arguments.
+        kind (Callable): ``staticmethod`` or the like. Defaults to none.
 
     Returns:
-        bool: Whether it was replaced.
+        bool: Whether it was not so before.
     """
     original = getattr(owner, name)
     if hasattr(original, '_wrapped_by_vll_mmaction'):
         return False
-    wrapped = functools.wraps(original)(wrap(original))
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return around(original, *args, **kwargs)
+
     wrapped._wrapped_by_vll_mmaction = True
     setattr(owner, name, kind(wrapped))
     return True

@@ -41,7 +41,13 @@ from vll_mmaction.models.recognizers.recognizer_mixin import (
     VideoLevelRecognizerMixin,
 )
 
-from .run_parts import clip_datasets, dataset_parts, head_of, knows_videos
+from .run_parts import (
+    clip_datasets,
+    dataset_parts,
+    head_of,
+    knows_videos,
+    transforms_of,
+)
 
 GROUPED = (
     "sampler=dict(type='VideoGroupedSampler') and "
@@ -50,11 +56,7 @@ GROUPED = (
 
 
 def check_samplers(loader: DataLoader) -> None:
-    """See that whole videos that are dealt also come in one batch.
-
-    Args:
-        loader (DataLoader): Of the training.
-    """
+    """See that whole videos that are dealt also come in one batch."""
     batches = loader.batch_sampler
     inner = getattr(batches, 'sampler', None)
     if isinstance(inner, VideoGroupedSampler) and not isinstance(
@@ -68,12 +70,7 @@ def check_samplers(loader: DataLoader) -> None:
 
 
 def check_loss(model: nn.Module, loader: DataLoader) -> None:
-    """See that a loss that compares the clips of a video gets them.
-
-    Args:
-        model (nn.Module): The recognizer.
-        loader (DataLoader): Of the training.
-    """
+    """See that a loss that compares the clips of a video gets them."""
     head = head_of(model)
     if head is None or not knows_videos(head):
         return
@@ -112,12 +109,7 @@ def check_loss(model: nn.Module, loader: DataLoader) -> None:
 
 
 def check_collate(model: nn.Module, loader: DataLoader) -> None:
-    """See that the data preprocessor takes what the collate function gives.
-
-    Args:
-        model (nn.Module): The recognizer.
-        loader (DataLoader): Of training.
-    """
+    """See that the data preprocessor takes what the collate function gives."""
     collate = getattr(loader.collate_fn, 'func', loader.collate_fn)
     own = getattr(model, 'data_preprocessor', None)
     if collate is clip_collate and not isinstance(own, ClipDataPreprocessor):
@@ -130,11 +122,7 @@ def check_collate(model: nn.Module, loader: DataLoader) -> None:
 
 
 def check_model(model: nn.Module) -> None:
-    """See that the parts of a recognizer fit.
-
-    Args:
-        model (nn.Module): The recognizer.
-    """
+    """See that the parts of a recognizer fit."""
     train_cfg = getattr(model, 'train_cfg', None) or {}
     own = [
         f'{option}={train_cfg[option]}'
@@ -202,14 +190,7 @@ def check_evaluation(
     loader: DataLoader,
     metrics: Sequence[BaseMetric],
 ) -> None:
-    """See that a test, or a validation epochs later, can be evaluated.
-
-    Args:
-        stage (str): ``'val'`` or ``'test'``, as it begins the config's keys.
-        model (nn.Module): The recognizer.
-        loader (DataLoader): Of that stage.
-        metrics (Sequence[BaseMetric]): Of that stage.
-    """
+    """See that a test, or a validation epochs later, can be evaluated."""
     head = head_of(model)
     accuracy = any(isinstance(metric, AccMetric) for metric in metrics)
     if accuracy and head and head.average_clips is None:
@@ -263,7 +244,7 @@ def _check_voters(stage: str, part: Any) -> None:
             ' needs all clips of a video in one sample. Use type='
             "'WholeVideoDataset' (of frames: 'WholeRawframeDataset')."
         )
-    for transform in _transforms(part):
+    for transform in transforms_of(part):
         if isinstance(transform, SampleFrames) and transform.num_clips == 1:
             raise ValueError(
                 f'{stage}_dataloader.dataset.pipeline takes one clip of a '
@@ -283,23 +264,14 @@ def _may_differ(part: Any) -> bool:
     return not isinstance(part, ClipDatasetMixin) and any(
         isinstance(transform, SampleVideoClips)
         and transform.sampling.max_clips != 1
-        for transform in _transforms(part)
+        for transform in transforms_of(part)
     )
-
-
-def _transforms(part: Any) -> Sequence:
-    return getattr(getattr(part, 'pipeline', None), 'transforms', ())
 
 
 def check_save_best(
     hooks: Sequence[Hook], metrics: Sequence[BaseMetric]
 ) -> None:
-    """See that the metric exists by which the best checkpoint is chosen.
-
-    Args:
-        hooks (Sequence[Hook]): Of the runner.
-        metrics (Sequence[BaseMetric]): Of the validation.
-    """
+    """See that the metric exists by which the best checkpoint is chosen."""
     prefixes = [metric.prefix for metric in metrics]
     for hook in hooks:
         if not isinstance(hook, CheckpointHook):

@@ -9,7 +9,6 @@ loading changes.
 
 import difflib
 import errno
-import functools
 import importlib
 import inspect
 import os
@@ -17,18 +16,20 @@ import os.path as osp
 import pickle
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import torch
 from mmengine.registry import Registry
 
+from ..compat.replacing import wrap_once
 from ..version import __version__
 
 # A registry with more names than that is answered with the similar ones.
 MAX_NAMES = 12
 
+_UNREADABLE = (EOFError, OSError, RuntimeError, pickle.UnpicklingError)
 _EXPLAINED = (AssertionError, IndexError, KeyError, TypeError, ValueError)
 
 # What PyTorch says of a file that is no archive, and no pickle either.
@@ -45,95 +46,67 @@ def explain() -> None:
 
     Those of building by a registry, and of fetching and reading a checkpoint.
     """
-    _explain_build()
-    _explain_download()
-    _explain_checkpoint()
-
-
-def _explain_download() -> None:
-    original = mmengine_checkpoint.load_url
-    if hasattr(original, '_wrapped_by_vll_mmaction'):
-        return
-
-    @functools.wraps(original)
-    def load_url(url: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return original(url, *args, **kwargs)
-        except OSError as error:
-            name = osp.basename(urlsplit(url).path)
-            folder = osp.join(torch.hub.get_dir(), 'checkpoints')
-            raise ConnectionError(
-                f'{url} could not be fetched ({error}). Fetch it where there '
-                f'is a connection and put it at {osp.join(folder, name)}, or '
-                'write its path in place of the address, which load_from or '
-                'the like in the config gives.'
-            ) from error
-
-    load_url._wrapped_by_vll_mmaction = True
-    mmengine_checkpoint.load_url = load_url
-
-
-def _explain_checkpoint() -> None:
     loader = mmengine_checkpoint.CheckpointLoader
-    original = loader.load_checkpoint
-    if hasattr(original, '_wrapped_by_vll_mmaction'):
-        return
-
-    @functools.wraps(original)
-    def load_checkpoint(filename: str, *args: Any, **kwargs: Any) -> Any:
-        if osp.isdir(filename):
-            names = sorted(
-                name for name in os.listdir(filename) if name.endswith('.pth')
-            )
-            raise ValueError(
-                f'{filename} is a folder: name a checkpoint, of which it '
-                f'holds {", ".join(names[:MAX_NAMES]) or "none"}.'
-            )
-        try:
-            return original(filename, *args, **kwargs)
-        except (
-            *(EOFError, OSError, RuntimeError),
-            pickle.UnpicklingError,
-        ) as error:
-            if not (
-                isinstance(error, EOFError)
-                or getattr(error, 'errno', None) == errno.EINVAL
-                or re.search(_NO_CHECKPOINT, str(error))
-            ):
-                raise
-            raise ValueError(
-                f'{filename} is no checkpoint, or was cut short. Name '
-                'another, or fetch it again.'
-            ) from error
-
-    load_checkpoint._wrapped_by_vll_mmaction = True
-    loader.load_checkpoint = staticmethod(load_checkpoint)
+    wrap_once(Registry, 'build', _build)
+    wrap_once(mmengine_checkpoint, 'load_url', _load_url)
+    wrap_once(loader, 'load_checkpoint', _load_checkpoint, staticmethod)
 
 
-def _explain_build() -> None:
-    original = Registry.build
-    if hasattr(original, '_wrapped_by_vll_mmaction'):
-        return
+def _load_url(load: Callable, url: str, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return load(url, *args, **kwargs)
+    except OSError as error:
+        name = osp.basename(urlsplit(url).path)
+        folder = osp.join(torch.hub.get_dir(), 'checkpoints')
+        raise ConnectionError(
+            f'{url} could not be fetched ({error}). Fetch it where there '
+            f'is a connection and put it at {osp.join(folder, name)}, or '
+            'write its path in place of the address, which load_from or '
+            'the like in the config gives.'
+        ) from error
 
-    @functools.wraps(original)
-    def build(self: Registry, cfg: dict, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return original(self, cfg, *args, **kwargs)
-        except _EXPLAINED as error:
-            # An inner build may have explained it already.
-            if not hasattr(error, '_explained'):
-                more = _unknown_type(self, cfg, error) or _unknown_argument(
-                    self, cfg, error
-                )
-                if more:
-                    error.args = (more,)
-                    setattr(error, '_explained', True)  # noqa: B010
-                elif line := _bad_line(error):
-                    raise ValueError(line) from error
+
+def _load_checkpoint(
+    load: Callable, filename: str, *args: Any, **kwargs: Any
+) -> Any:
+    if osp.isdir(filename):
+        names = sorted(x for x in os.listdir(filename) if x.endswith('.pth'))
+        raise ValueError(
+            f'{filename} is a folder: name a checkpoint, of which it '
+            f'holds {", ".join(names[:MAX_NAMES]) or "none"}.'
+        )
+    try:
+        return load(filename, *args, **kwargs)
+    except _UNREADABLE as error:
+        if not (
+            isinstance(error, EOFError)
+            or getattr(error, 'errno', None) == errno.EINVAL
+            or re.search(_NO_CHECKPOINT, str(error))
+        ):
             raise
+        raise ValueError(
+            f'{filename} is no checkpoint, or was cut short. Name '
+            'another, or fetch it again.'
+        ) from error
 
-    build._wrapped_by_vll_mmaction = True
-    Registry.build = build
+
+def _build(
+    build: Callable, self: Registry, cfg: dict, *args: Any, **kwargs: Any
+) -> Any:
+    try:
+        return build(self, cfg, *args, **kwargs)
+    except _EXPLAINED as error:
+        # An inner build may have explained it already.
+        if not hasattr(error, '_explained'):
+            more = _unknown_type(self, cfg, error) or _unknown_argument(
+                self, cfg, error
+            )
+            if more:
+                error.args = (more,)
+                setattr(error, '_explained', True)  # noqa: B010
+            elif line := _bad_line(error):
+                raise ValueError(line) from error
+        raise
 
 
 def _unknown_type(registry: Registry, cfg: dict, error: Exception) -> str:

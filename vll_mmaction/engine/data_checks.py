@@ -1,7 +1,8 @@
 """Whether data fit the model: what :class:`ConfigCheckHook` asks of them.
 
 As in ``config_checks.py``, whose other half this is, a ValueError names the
-keys of the config, their values, and what to write instead.
+keys of the config, their values, and what to write instead. A stage is
+``'train'``, ``'val'`` or ``'test'``, as it begins the config's keys.
 """
 
 import os.path as osp
@@ -30,17 +31,13 @@ from .run_parts import (
     head_of,
     knows_videos,
     labels_of,
+    transforms_of,
     video_infos,
 )
 
 # Transforms after which frames have one size, and those that give frames of
 # several sizes.
-ONE_SIZE = (
-    stock.RandomCrop,
-    stock.CenterCrop,
-    stock.ThreeCrop,
-    stock.TenCrop,
-)
+ONE_SIZE = stock.RandomCrop, stock.CenterCrop, stock.ThreeCrop, stock.TenCrop
 SIZES = (
     stock.Resize,
     stock.RandomRescale,
@@ -52,11 +49,7 @@ WRAPPERS = 'mmaction.datasets.transforms.wrappers'
 
 
 def check_clips(dataset: Any) -> None:
-    """See that clips fit into the videos and end in one size.
-
-    Args:
-        dataset (Dataset): Of the training.
-    """
+    """See that clips fit into the videos and end in one size."""
     for part in clip_datasets(dataset):
         _check_clip_len(part)
         _check_size(part)
@@ -80,7 +73,7 @@ def _check_clip_len(part: ClipDatasetMixin) -> None:
 
 def _check_size(part: ClipDatasetMixin) -> None:
     names = []
-    for transform in _flat(part.pipeline.transforms):
+    for transform in _flat(transforms_of(part)):
         kind = type(transform)
         fixes = kind is stock.Resize and not transform.keep_ratio
         if kind in ONE_SIZE or fixes:
@@ -110,11 +103,6 @@ def check_files(stage: str, dataset: Any) -> None:
     """See that the videos of stock datasets are there.
 
     Those of ours have been looked up when they were built.
-
-    Args:
-        stage (str): ``'train'``, ``'val'`` or ``'test'``, as it begins the
-            config's keys.
-        dataset (Dataset): Of that stage.
     """
     for part in dataset_parts(dataset):
         ours = isinstance(part, ClipDatasetMixin)
@@ -122,25 +110,20 @@ def check_files(stage: str, dataset: Any) -> None:
             continue
         if any(
             getattr(transform, 'io_backend', 'disk') != 'disk'
-            for transform in part.pipeline.transforms
+            for transform in transforms_of(part)
         ):
             continue
-        infos = list(video_infos(part))
-        lost = [
-            (number, info)
-            for number, info in enumerate(infos)
-            if not (
-                osp.isfile(info['filename'])
-                if 'filename' in info
-                else osp.isdir(info['frame_dir'])
-            )
+        names = [
+            info['filename'] if 'filename' in info else info['frame_dir']
+            for info in video_infos(part)
         ]
+        there = osp.isfile if isinstance(part, VideoDataset) else osp.isdir
+        lost = [k for k, name in enumerate(names) if not there(name)]
         if lost:
-            number, info = lost[0]
-            name = info.get('filename', info.get('frame_dir'))
             raise ValueError(
-                f'{len(lost)} of {len(infos)} videos of {part.ann_file} are '
-                f'not there, such as {name!r}{_line(part, number)}. Correct '
+                f'{len(lost)} of {len(names)} videos of {part.ann_file} are '
+                f'not there, such as {names[lost[0]]!r}'
+                f'{_line(part, lost[0])}. Correct '
                 f'{stage}_dataloader.dataset.data_prefix, or the list.'
             )
 
@@ -157,14 +140,8 @@ def _line(part: Any, number: int) -> str:
 def check_labelled(stage: str, dataset: Any) -> bool:
     """See that a list has labels; in a test it may have none at all.
 
-    Stock datasets read a line without one as the label -1.
-
-    Args:
-        stage (str): See :func:`check_files`.
-        dataset (Dataset): Of that stage.
-
-    Returns:
-        bool: Whether it has.
+    Stock datasets read a line without one as the label -1. Returns whether it
+    has labels.
     """
     labelled = True
     for part in dataset_parts(dataset):
@@ -187,13 +164,7 @@ def check_labelled(stage: str, dataset: Any) -> bool:
 
 
 def check_sample(stage: str, model: nn.Module, dataset: Any) -> None:
-    """Read a sample of the data; see that the model takes it.
-
-    Args:
-        stage (str): See :func:`check_files`.
-        model (nn.Module): The recognizer.
-        dataset (Dataset): Of that stage.
-    """
+    """Read a sample of the data; see that the model takes it."""
     if not hasattr(dataset, '__getitem__'):
         return
     for part in dataset_parts(dataset):
@@ -233,21 +204,27 @@ def _check_video_ids(head: BaseHead, dataset: Any, sample: dict) -> None:
         )
 
 
+def _format_of(model: nn.Module) -> str:
+    """What a recognizer of MMAction2 takes, '' if it is none."""
+    if isinstance(model, Recognizer2D):
+        return 'NCHW'
+    return 'NCTHW' if isinstance(model, Recognizer3D) else ''
+
+
 def _check_shaped(stage: str, model: nn.Module, part: Any) -> None:
     """FormatShape was not forgotten, without which frames are (N, H, W, C)."""
-    transforms = getattr(getattr(part, 'pipeline', None), 'transforms', ())
-    kinds = [type(transform) for transform in transforms]
+    kinds = [type(transform) for transform in transforms_of(part)]
     known = all(
         kind.__module__.startswith(('mmaction.', 'mmcv.', 'vll_mmaction.'))
         for kind in kinds
     )
+    shape = _format_of(model)
     if (
         known
-        and isinstance(model, (Recognizer2D, Recognizer3D))
+        and shape
         and stock.PackActionInputs in kinds
         and not any(kind.__name__.startswith('Format') for kind in kinds)
     ):
-        shape = 'NCHW' if isinstance(model, Recognizer2D) else 'NCTHW'
         raise ValueError(
             f'{stage}_dataloader.dataset.pipeline has no FormatShape: write '
             f"dict(type='FormatShape', input_format='{shape}') before "
@@ -258,17 +235,17 @@ def _check_shaped(stage: str, model: nn.Module, part: Any) -> None:
 def _check_format(stage: str, model: nn.Module, inputs: Tensor) -> None:
     """Clips (V, C, T, H, W) for 3D networks, frames (V, C, H, W) for 2D."""
     given = {4: 'NCHW', 5: 'NCTHW'}.get(inputs.dim())
-    wanted = None
-    if isinstance(model, (Recognizer2D, Recognizer3D)):
-        wanted = 'NCHW' if isinstance(model, Recognizer2D) else 'NCTHW'
-        if given and given != wanted:
-            raise ValueError(
-                f"FormatShape: input_format='{given}' in the pipeline of "
-                f"{stage}_dataloader, but model.type='{type(model).__name__}' "
-                f"takes '{wanted}': write input_format='{wanted}'."
-            )
+    if given is None:
+        return
+    wanted = _format_of(model)
+    if wanted and given != wanted:
+        raise ValueError(
+            f"FormatShape: input_format='{given}' in the pipeline of "
+            f"{stage}_dataloader, but model.type='{type(model).__name__}' "
+            f"takes '{wanted}': write input_format='{wanted}'."
+        )
     preprocessor = getattr(model, 'data_preprocessor', None)
-    if isinstance(preprocessor, ActionDataPreprocessor) and given:
+    if isinstance(preprocessor, ActionDataPreprocessor):
         shape = preprocessor.format_shape
         if shape in ('NCHW', 'NCTHW') and shape != given:
             raise ValueError(
@@ -279,12 +256,7 @@ def _check_format(stage: str, model: nn.Module, inputs: Tensor) -> None:
 
 
 def check_labels(model: nn.Module, dataset: Any) -> None:
-    """See that the head has a class for each label, and names are enough.
-
-    Args:
-        model (nn.Module): The recognizer.
-        dataset (Dataset): Of the training, the validation or the test.
-    """
+    """See that the head has a class for each label, and names are enough."""
     head = head_of(model)
     # FeatureHead has no classes.
     if head is None or head.num_classes is None:
@@ -294,19 +266,19 @@ def check_labels(model: nn.Module, dataset: Any) -> None:
         if labels is None or not len(labels):
             continue
         largest = int(labels.max())
-        if largest >= head.num_classes:
-            raise ValueError(
-                f'model.cls_head.num_classes={head.num_classes}, but '
-                f'{part.ann_file} has the label {largest}'
-                f'{_line(part, int(labels.argmax()))}. Set num_classes to at '
-                f'least {largest + 1}, or use the annotation file of that '
-                'many classes.'
-            )
         names = getattr(part, 'metainfo', {}).get('classes')
-        if names and largest >= len(names):
-            raise ValueError(
-                f"metainfo['classes'] names {len(names)} classes, but "
-                f'{part.ann_file} has the label {largest}'
-                f'{_line(part, int(labels.argmax()))}. Name at least '
-                f'{largest + 1}, or leave the names out.'
+        if largest >= head.num_classes:
+            few = f'model.cls_head.num_classes={head.num_classes}'
+            advice = (
+                f'Set num_classes to at least {largest + 1}, or use the '
+                'annotation file of that many classes.'
             )
+        elif names and largest >= len(names):
+            few = f"metainfo['classes'] names {len(names)} classes"
+            advice = f'Name at least {largest + 1}, or leave the names out.'
+        else:
+            continue
+        raise ValueError(
+            f'{few}, but {part.ann_file} has the label {largest}'
+            f'{_line(part, int(labels.argmax()))}. {advice}'
+        )

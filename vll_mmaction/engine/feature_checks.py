@@ -16,14 +16,7 @@ from .run_parts import dataset_parts
 
 
 def gives_features(dataset: Any) -> bool:
-    """Whether a dataset, or one inside a wrapper, gives features.
-
-    Args:
-        dataset (Dataset): Any.
-
-    Returns:
-        bool: Whether it has a ``ClipFeatureDataset``.
-    """
+    """Whether a dataset, or one inside a wrapper, gives features."""
     parts = dataset_parts(dataset)
     return any(isinstance(part, ClipFeatureDataset) for part in parts)
 
@@ -32,10 +25,6 @@ def check_features(model: nn.Module, dataset: Any) -> None:
     """See that features are of the backbone that the model knows, and finite.
 
     A model without weights of its own learns which these are.
-
-    Args:
-        model (nn.Module): The recognizer.
-        dataset (Dataset): Of training, validation or test.
     """
     backbone = getattr(model, 'backbone', None)
     for part in dataset_parts(dataset):

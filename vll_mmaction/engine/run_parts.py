@@ -1,52 +1,46 @@
-"""Finds what the checks look at: the head, the datasets inside wrappers."""
+"""Finds what hooks look at: the head, its scores, datasets inside wrappers."""
 
-import inspect
-from collections.abc import Iterator
-from typing import Any, Optional
+from collections.abc import Iterator, Sequence
+from typing import Any, Callable, Optional
 
 import numpy as np
 from mmaction.datasets import BaseActionDataset
 from mmaction.models.heads import BaseHead
-from torch import nn
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
 
 from vll_mmaction.datasets import ClipDatasetMixin, WholeVideoDataset
+from vll_mmaction.models.losses.clip_loss import takes
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, without DistributedDataParallel around it."""
+    return model.module if is_model_wrapper(model) else model
 
 
 def head_of(model: nn.Module) -> Optional[BaseHead]:
-    """The head of a recognizer.
-
-    Args:
-        model (nn.Module): The recognizer.
-
-    Returns:
-        BaseHead | None: None if it has another kind, or none.
-    """
+    """The head of a recognizer; None if it has another kind, or none."""
     head = getattr(model, 'cls_head', None)
     return head if isinstance(head, BaseHead) else None
 
 
 def knows_videos(head: BaseHead) -> bool:
-    """Whether a head's loss is told the video of each clip.
+    """Whether a head's loss is told the video of each clip."""
+    return takes(head.loss_cls, 'video_ids')
 
-    Args:
-        head (BaseHead): The head.
 
-    Returns:
-        bool: Whether it takes ``video_ids``.
+def training_scores(model: nn.Module) -> Optional[Tensor]:
+    """Logits of the last training batch, (M, K), without gradient.
+
+    None before the first batch, and for other than video-level heads. The
+    model may be in DistributedDataParallel.
     """
-    forward = head.loss_cls.forward
-    return 'video_ids' in inspect.signature(forward).parameters
+    head = getattr(unwrapped(model), 'cls_head', None)
+    return getattr(head, 'training_scores', None)
 
 
 def dataset_parts(dataset: Any) -> Iterator[Any]:
-    """The datasets inside wrappers.
-
-    Args:
-        dataset (Dataset): A dataset, or wrappers around several.
-
-    Yields:
-        Dataset: Those that are no wrappers.
-    """
+    """The datasets inside wrappers, or the dataset itself."""
     # _SlicedDataset (which forwards all that it lacks), RepeatDataset,
     # ConcatDataset
     known = vars(dataset) if hasattr(dataset, '__dict__') else {}
@@ -59,28 +53,22 @@ def dataset_parts(dataset: Any) -> Iterator[Any]:
 
 
 def clip_datasets(dataset: Any) -> Iterator[ClipDatasetMixin]:
-    """The clip datasets inside wrappers.
-
-    Args:
-        dataset (Dataset): See :func:`dataset_parts`.
-
-    Yields:
-        ClipDatasetMixin: Those whose items are clips.
-    """
+    """Those of the datasets inside wrappers whose items are clips."""
     for part in dataset_parts(dataset):
         if isinstance(part, ClipDatasetMixin):
             yield part
 
 
+def transforms_of(part: Any) -> Sequence[Callable]:
+    """The pipeline of one of :func:`dataset_parts`; none if it has none."""
+    return getattr(getattr(part, 'pipeline', None), 'transforms', ())
+
+
 def labels_of(part: Any) -> Optional[np.ndarray]:
-    """Labels of a dataset's videos.
+    """Labels of a dataset's videos, (num_videos,) int64.
 
-    Args:
-        part (Dataset): One of :func:`dataset_parts`.
-
-    Returns:
-        np.ndarray | None: (num_videos,) int64; None if it is another kind of
-        dataset, or a video has several labels, or none.
+    None if it is another kind of dataset, or a video has several labels, or
+    none.
     """
     if isinstance(part, (ClipDatasetMixin, WholeVideoDataset)):
         return part.labels
@@ -93,14 +81,9 @@ def labels_of(part: Any) -> Optional[np.ndarray]:
 
 
 def video_infos(part: Any) -> Iterator[dict]:
-    """What a dataset knows of each video.
+    """What a dataset knows of each video; nothing of another kind of dataset.
 
-    Args:
-        part (Dataset): One of :func:`dataset_parts`.
-
-    Yields:
-        dict: ``filename`` or ``frame_dir``, ``label`` and so on; -1 is no
-        label. Nothing if it is another kind of dataset.
+    ``filename`` or ``frame_dir``, ``label`` and so on; -1 is no label.
     """
     if isinstance(part, (ClipDatasetMixin, WholeVideoDataset)):
         part.full_init()

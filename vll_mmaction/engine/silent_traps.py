@@ -5,7 +5,7 @@ Each function gives sentences that :class:`ConfigCheckHook` logs as warnings.
 
 import difflib
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -31,20 +31,10 @@ _READ_BY_RUNNER = (
 
 
 def doubled_videos(train: Any, val: Optional[Any]) -> Iterator[str]:
-    """Videos that are in both lists, or in one with two labels.
-
-    Args:
-        train (Dataset): Of the training.
-        val (Dataset, optional): Of the validation.
-
-    Yields:
-        str: What to tell the user.
-    """
+    """Videos that are in both lists, or in one with two labels."""
     train_labels, val_labels = _labels_by_video(train), _labels_by_video(val)
-    for stage, labels in (
-        ('training', train_labels),
-        ('validation', val_labels),
-    ):
+    stages = dict(training=train_labels, validation=val_labels)
+    for stage, labels in stages.items():
         several = [video for video in labels if len(labels[video]) > 1]
         if several:
             classes = ' and '.join(map(str, sorted(labels[several[0]])))
@@ -79,15 +69,7 @@ def _labels_by_video(dataset: Any) -> dict[str, set]:
 
 
 def uneven_classes(train: Any, num_classes: int) -> Iterator[str]:
-    """Classes without a training video, or far rarer than others.
-
-    Args:
-        train (Dataset): Of the training.
-        num_classes (int): Classes of the head, 0 if unknown.
-
-    Yields:
-        str: What to tell the user.
-    """
+    """Classes without a training video, or far rarer than others."""
     labels = [labels_of(part) for part in dataset_parts(train)]
     known = [part for part in labels if part is not None]
     if len(known) < len(labels):
@@ -105,7 +87,8 @@ def uneven_classes(train: Any, num_classes: int) -> Iterator[str]:
     elif empty:
         yield (
             f'{len(empty)} of {num_classes} classes have no training video: '
-            f'{_shortened(empty)}.'
+            f'{", ".join(map(str, empty[:_NAMED]))}'
+            f'{" …" if len(empty) > _NAMED else ""}.'
         )
     seen = np.flatnonzero(counts)
     most, least = counts.argmax(), seen[counts[seen].argmin()]
@@ -125,13 +108,6 @@ def unused_options(config: Config, arguments: Sequence[str]) -> Iterator[str]:
 
     Such as variables of a config file, which were copied to where they are
     used when the file was read.
-
-    Args:
-        config (Config): Of a file, with the options merged.
-        arguments (Sequence[str]): Of the command line.
-
-    Yields:
-        str: What to tell the user.
     """
     used = {*inspect.signature(Runner).parameters, *_READ_BY_RUNNER}
     options = [key for key in _given(arguments) if key[0] not in used]
@@ -180,15 +156,7 @@ def _places(value: Any, place: list[str], wanted: Any) -> Iterator[list[str]]:
     if value == wanted:
         yield place
         return
-    items: Iterable = ()
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, (list, tuple)):
-        items = enumerate(value)
-    for key, part in items:
+    if isinstance(value, (list, tuple)):
+        value = dict(enumerate(value))
+    for key, part in value.items() if isinstance(value, dict) else ():
         yield from _places(part, [*place, str(key)], wanted)
-
-
-def _shortened(numbers: Sequence[int]) -> str:
-    shown = ', '.join(map(str, numbers[:_NAMED]))
-    return shown + (' …' if len(numbers) > _NAMED else '')

@@ -8,13 +8,7 @@ LABEL_MAPS = ('label_map.txt', 'classes.txt')
 
 
 def read_class_names(file: Union[str, Path]) -> list[str]:
-    """Class names from a file, line k for label k.
-
-    Args:
-        file (str | Path): Text file.
-
-    Returns:
-        list[str]: The names.
+    """Class names from a text file, line k for label k.
 
     Raises:
         OSError: The file cannot be read.
@@ -35,15 +29,9 @@ def read_class_names(file: Union[str, Path]) -> list[str]:
 
 
 def find_class_names(folder: Union[str, Path], number: int) -> list[str]:
-    """Class names in a data set's folder.
+    """Names of so many classes in a data set's folder.
 
-    Args:
-        folder (str | Path): The folder.
-        number (int): How many classes there are.
-
-    Returns:
-        list[str]: Names from the first of ``LABEL_MAPS`` that holds so many;
-        empty if none does.
+    From the first of ``LABEL_MAPS`` that holds so many; empty if none does.
     """
     for file in (Path(folder) / name for name in LABEL_MAPS):
         try:

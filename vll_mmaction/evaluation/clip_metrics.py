@@ -104,7 +104,14 @@ class ClipConsistencyMetric(BaseMetric):
         Raises:
             ValueError: A video came in several data samples.
         """
-        _check_whole_videos(results)
+        ids = [x['video_id'] for x in results if x['video_id'] is not None]
+        if len(set(ids)) < len(ids):
+            raise ValueError(
+                'ClipConsistencyMetric needs all clips of a video in one data '
+                'sample, but several samples have the same video_id: test '
+                "with dataset type='WholeVideoDataset' and SampleVideoClips "
+                'in its pipeline rather than with VideoClipDataset'
+            )
         classes = (self.dataset_meta or {}).get('classes') or ()
         clip_results = _to_clip_results(results, classes)
         if self.out_file is not None:
@@ -154,16 +161,11 @@ def consistency_figures(results: ClipResults) -> dict[str, float]:
     """
     predicted = video_predictions(results)
     answers = results.clip_scores.argmax(axis=1)
-    sizes, starts = np.diff(results.video_offsets), results.video_offsets[:-1]
-    winners = np.repeat(predicted['vote'], sizes)
-    agreement = np.add.reduceat((answers == winners).astype(float), starts)
-    distances = [
-        pdist(scores).mean() if len(scores) > 1 else 0.0
-        for scores in results.split(results.clip_scores)
-    ]
+    sizes = np.diff(results.video_offsets)
+    agreement = results.sums(answers == np.repeat(predicted['vote'], sizes))
     figures = dict(
         agreement=float((agreement / sizes).mean()),
-        pairwise_distance=float(np.mean(distances)),
+        pairwise_distance=float(np.mean(pairwise_distances(results))),
     )
     if results.labels.min() < 0:
         return figures
@@ -176,6 +178,14 @@ def consistency_figures(results: ClipResults) -> dict[str, float]:
         },
         **figures,
     )
+
+
+def pairwise_distances(results: ClipResults) -> list[float]:
+    """Mean distance between two rows of each video, 0 for one row alone."""
+    return [
+        pdist(scores).mean() if len(scores) > 1 else 0.0
+        for scores in results.split(results.clip_scores)
+    ]
 
 
 def _to_result(sample: dict) -> dict:
@@ -206,17 +216,6 @@ def _to_result(sample: dict) -> dict:
         # A 2D recognizer may average a video's clips into fewer rows.
         views=max(1, len(scores) // num_clips),
     )
-
-
-def _check_whole_videos(results: list[dict]) -> None:
-    ids = [x['video_id'] for x in results if x['video_id'] is not None]
-    if len(set(ids)) < len(ids):
-        raise ValueError(
-            'ClipConsistencyMetric needs all clips of a video in one data '
-            'sample, but several samples have the same video_id: test with '
-            "dataset type='WholeVideoDataset' and SampleVideoClips in its "
-            'pipeline rather than with VideoClipDataset'
-        )
 
 
 def _to_clip_results(results: list[dict], classes: Sequence) -> ClipResults:

@@ -60,6 +60,21 @@ class ClipResults:
         """What belongs to each video, of an array that has M rows."""
         return np.split(rows, self.video_offsets[1:-1])
 
+    def split_weights(self) -> list[np.ndarray]:
+        """Weight of each clip of each video, (m,) float64; [] without."""
+        if not self.clip_weights.size:
+            return []
+        weights = self.split(self.clip_weights.astype(np.float64))
+        return [
+            x.reshape(-1, views).sum(axis=1)
+            for x, views in zip(weights, self.views_per_clip)
+        ]
+
+    def sums(self, rows: np.ndarray) -> np.ndarray:
+        """Sum over the rows of each video, (M,) to (V,) float64."""
+        starts = self.video_offsets[:-1]
+        return np.add.reduceat(rows.astype(np.float64), starts)
+
 
 def load_clip_results(path: str) -> ClipResults:
     """Read a file that ``ClipConsistencyMetric`` wrote.

@@ -38,15 +38,10 @@ def svg_address(figure: Figure) -> str:
 
 @mpl.rc_context({'text.parse_math': False})  # a `$` in a name is a `$`
 def draw_confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
-    """Matrix of true classes (rows) and voted classes (columns).
+    """Videos (K, K) of true classes (rows) and voted classes (columns).
 
-    Args:
-        matrix (ndarray): Videos, (K, K).
-        names (Sequence[str]): Names of the classes.
-
-    Returns:
-        Figure: Shaded by the square root of the share of the row, so that
-        few videos show, too. Names and numbers stand where there is room.
+    Shaded by the square root of the share of the row, so that few videos
+    show, too. Names and numbers stand where there is room.
     """
     figure, axis = _new(4.6, 4.6)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -71,15 +66,7 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
 
 
 def draw_voters(lines: Mapping[str, Mapping[int, float]]) -> Figure:
-    """Accuracy of the videos if only so many clips of each vote.
-
-    Args:
-        lines (dict[str, dict[int, float]]): See
-            :func:`.vote_summary.accuracy_by_voters`, by model.
-
-    Returns:
-        Figure: A line a model, over a logarithmic number of clips.
-    """
+    """``accuracy_by_voters`` of each model, over a logarithmic number."""
     figure, axis = _new(4.2, 2.9)
     for style, (title, line) in zip(('o-', 's--'), lines.items()):
         shares = [100 * share for share in line.values()]

@@ -114,16 +114,10 @@ def _check(results: ClipResults, file: str) -> None:
 
 
 def match_videos(models: dict[str, ClipResults]) -> dict[str, ClipResults]:
-    """See that all models were tested on the same videos.
+    """See that all models, by title, were tested on the same videos.
 
-    Their clips may differ, and names of classes may be known to some only.
-
-    Args:
-        models (dict[str, ClipResults]): Results by title.
-
-    Returns:
-        dict[str, ClipResults]: The same, all with names of classes if any
-        of them has some.
+    Their clips may differ. Names of classes may be known to some only; in what
+    is returned all models have them.
 
     Raises:
         ValueError: Videos, labels or classes differ; names the first.

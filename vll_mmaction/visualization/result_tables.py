@@ -59,12 +59,7 @@ def make_tables(models: Mapping[str, VideoVotes]) -> dict[str, list]:
 
 
 def write_tables(tables: Mapping[str, list], out: Path) -> None:
-    """Write tables as CSV files, in the place of earlier ones.
-
-    Args:
-        tables (dict[str, list]): See :func:`make_tables`.
-        out (Path): Folder.
-    """
+    """Write tables as CSV files into a folder, in place of earlier ones."""
     out.mkdir(parents=True, exist_ok=True)
     for name in ('videos.csv', 'classes.csv', 'confusion*.csv'):
         for earlier in out.glob(name):

@@ -61,13 +61,9 @@ def _read_images(folder: str, wanted: list) -> Iterator[Image.Image]:
 def write_strip(
     video: str, frames: list, out: str, read_frames: Callable
 ) -> None:
-    """Write one picture of some frames, row by row.
+    """Write a JPEG file of some frames, ascending, each once, row by row.
 
-    Args:
-        video (str): Video file, or folder of images.
-        frames (list[int]): Frame numbers, ascending, each once.
-        out (str): JPEG file to write.
-        read_frames (Callable): Reads the frames of a video file.
+    The video is a file, which ``read_frames`` reads, or a folder of images.
 
     Raises:
         Exception: The video cannot be read or lacks one of the frames.

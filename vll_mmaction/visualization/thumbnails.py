@@ -41,15 +41,9 @@ class Strip(NamedTuple):
 
 
 def clip_frames(results: ClipResults, video: int) -> Optional[np.ndarray]:
-    """The middle frame of each clip of a video.
+    """The middle frame of each clip of a video, (clips,) int64.
 
-    Args:
-        results (ClipResults): Per-clip results.
-        video (int): Number of the video.
-
-    Returns:
-        ndarray, optional: (clips,) int64; None where the results do not hold
-        the clips' frames.
+    None where the results do not hold the clips' frames.
     """
     first, end = results.frame_offsets[video : video + 2]
     rows = np.diff(results.video_offsets[video : video + 2])[0]
@@ -69,15 +63,9 @@ def common_folder(names: Sequence[str]) -> str:
 
 
 def find_videos(names: Sequence[str], root: str = '') -> list[str]:
-    """Where the videos are.
+    """Where the videos of the results are, if they are there.
 
-    Args:
-        names (Sequence[str]): Paths in the results.
-        root (str): If given, it takes the place of the folder that all the
-            paths share.
-
-    Returns:
-        list[str]: A path each, of a file that may be missing.
+    A root takes the place of the folder that all the paths share.
     """
     if not root:
         return list(names)
@@ -192,12 +180,7 @@ def _answers(jobs: list[list], seconds: float) -> list[str]:
 
 
 def remove_others(folder: Path, strips: Sequence[Strip]) -> None:
-    """Remove strips of earlier reports and those that were cut short.
-
-    Args:
-        folder (Path): Folder of strips.
-        strips (Sequence[Strip]): Those to keep.
-    """
+    """Remove other strips: of earlier reports, or cut short."""
     keep = {strip.name for strip in strips}
     for file in folder.glob(OURS):
         if file.name not in keep:

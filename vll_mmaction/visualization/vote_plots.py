@@ -54,26 +54,12 @@ def find_video(results: ClipResults, name: str) -> int:
 
 
 def class_votes(scores: np.ndarray) -> np.ndarray:
-    """Clips that vote for each class.
-
-    Args:
-        scores (ndarray): Clip scores of a video, (m, K).
-
-    Returns:
-        ndarray: (K,) int64.
-    """
+    """Clips that vote for each class, (m, K) scores to (K,) int64."""
     return np.bincount(scores.argmax(axis=1), minlength=scores.shape[1])
 
 
 def class_names(results: ClipResults) -> list[str]:
-    """Names of the classes, or their numbers where names are unknown.
-
-    Args:
-        results (ClipResults): Per-clip results.
-
-    Returns:
-        list[str]: One a class.
-    """
+    """Names of the classes, or their numbers where names are unknown."""
     if len(results.class_names):
         return [str(name) for name in results.class_names]
     return [f'class {k}' for k in range(results.clip_scores.shape[1])]

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.distance import pdist
 
 from ..evaluation import ClipResults, vote_scores
+from ..evaluation.clip_metrics import pairwise_distances
 
 NUM_RESAMPLES = 2000
 
@@ -43,17 +43,13 @@ class VideoVotes:
             [x.mean(axis=0, dtype=np.float64) for x in videos]
         )
         self.right = self.winners == self.labels
-        self.clips_right = self._rows_for(self.labels)
-        self.winner_votes = self._rows_for(self.winners)
+        self.clips_right, self.winner_votes = (
+            results.sums(self.votes == np.repeat(classes, self.sizes))
+            for classes in (self.labels, self.winners)
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def _rows_for(self, classes: np.ndarray) -> np.ndarray:
-        """Rows of each video that vote for a class of its own."""
-        hits = self.votes == np.repeat(classes, self.sizes)
-        starts = self.results.video_offsets[:-1]
-        return np.add.reduceat(hits.astype(np.float64), starts)
 
     @property
     def agreement(self) -> np.ndarray:
@@ -73,13 +69,12 @@ class VideoVotes:
             right by vote and by mean, the clips right, agreement and
             pairwise distance.
         """
-        videos = self.results.split(self.results.clip_scores)
         numerators = [
             self.right,
             self.means.argmax(axis=1) == self.labels,
             self.clips_right,
             self.agreement,
-            [pdist(x).mean() if len(x) > 1 else 0.0 for x in videos],
+            pairwise_distances(self.results),
         ]
         ones = np.ones(len(self))
         denominators = [ones, ones, self.sizes, ones, ones]
@@ -121,15 +116,10 @@ def change_interval(
 
 
 def class_table(votes: VideoVotes) -> dict[str, np.ndarray]:
-    """Figures of each class.
+    """Figures of each class, (K,) each, nan for a class without videos.
 
-    Args:
-        votes (VideoVotes): Votes of the videos.
-
-    Returns:
-        dict[str, ndarray]: (K,) each: number of ``videos``; ``accuracy``,
-        the share of them that is right by vote; ``clip_accuracy``, that of
-        their clips; ``agreement``. Nan for a class without videos.
+    They are the number of ``videos``; ``accuracy``, the share of them that is
+    right by vote; ``clip_accuracy``, that of their clips; ``agreement``.
     """
 
     def total(values: np.ndarray) -> np.ndarray:
@@ -146,16 +136,8 @@ def class_table(votes: VideoVotes) -> dict[str, np.ndarray]:
 
 
 def confusion(votes: VideoVotes) -> np.ndarray:
-    """Videos of each class by the class that won their vote.
-
-    Args:
-        votes (VideoVotes): Votes of the videos.
-
-    Returns:
-        ndarray: (K, K) int64, a row a true class, a column a voted one.
-    """
-    num_classes = votes.means.shape[1]
-    matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
+    """Videos by true class (row) and voted class (column), (K, K) int64."""
+    matrix = np.zeros((votes.means.shape[1],) * 2, dtype=np.int64)
     np.add.at(matrix, (votes.labels, votes.winners), 1)
     return matrix
 
@@ -163,15 +145,14 @@ def confusion(votes: VideoVotes) -> np.ndarray:
 def top_confusions(
     matrices: Sequence[np.ndarray], number: int = 12
 ) -> list[tuple[int, int, list[int]]]:
-    """The pairs of classes that are mixed up most.
+    """The pairs of classes that are mixed up most, most first.
 
     Args:
         matrices (Sequence[ndarray]): Of :func:`confusion`, one a model.
         number (int): Pairs at most. Defaults to 12.
 
     Returns:
-        list[tuple[int, int, list[int]]]: True class, voted class and number
-        of videos with each model; most first.
+        list[tuple]: True class, voted class and videos with each model.
     """
     total = np.sum(matrices, axis=0)
     np.fill_diagonal(total, 0)
@@ -185,15 +166,10 @@ def top_confusions(
 
 
 def accuracy_by_voters(votes: VideoVotes) -> dict[int, float]:
-    """Accuracy of the videos if only some clips of each vote.
+    """Accuracy of the videos if only 1, 2, 4, ... clips of each vote.
 
-    Args:
-        votes (VideoVotes): Votes of the videos.
-
-    Returns:
-        dict[int, float]: By the number of clips, 1, 2, 4, ..., evenly spread
-        over a video; a video with fewer lets all vote. With the last number
-        all clips of the longest video vote.
+    They are evenly spread over a video; a video with fewer lets all vote. With
+    the last number all clips of the longest video vote.
     """
     most, accuracy = 1, {}
     while True:

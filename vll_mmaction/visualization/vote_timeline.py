@@ -45,6 +45,7 @@ class VideoVote:
         name (str): File name without folders.
         top (ndarray): The classes with the highest vote scores, (5,) or (K,)
             int64.
+        colours (tuple[str]): Their colours, and that of the other classes.
         names (list[str]): Their names, shortened.
         votes (ndarray): Their votes, (5,) int64.
         mean (ndarray): Their mean probabilities, (5,) float64.
@@ -66,6 +67,7 @@ class VideoVote:
         self.name = printable(PurePath(str(results.filenames[0])).name)
         rank = np.argsort(-vote_scores(results.clip_scores), kind='stable')
         self.top = rank[:TOP]
+        self.colours = *COLOURS[: len(self.top)], OTHER_COLOUR
         self._all_names = list(map(shorten, class_names(results)))
         self.names = [self._all_names[k] for k in self.top]
         self.votes = class_votes(results.clip_scores)[self.top]
@@ -79,9 +81,8 @@ class VideoVote:
         self.choice = places[self.clip_scores.argmax(axis=1)]
         self.weights, self.attended = None, ''
         if results.clip_weights.size:
-            weights = results.clip_weights.astype(np.float64)
-            self.weights = weights.reshape(-1, views).sum(axis=1)
-            score = attention_scores(results.clip_scores, weights)
+            (self.weights,) = results.split_weights()
+            score = attention_scores(results.clip_scores, results.clip_weights)
             best = score.argmax()
             self.attended = f'{self._all_names[best]} {score[best]:.2f}'
         frames = results.frame_inds.reshape(len(self.clip_scores), -1)
@@ -172,29 +173,23 @@ def _draw_clips(axis: Axes, vote: VideoVote) -> None:
     """A bar a clip, as one step curve a colour: there may be thousands."""
     edges = np.stack([vote.starts, vote.ends], axis=1).ravel() / vote.fps
     probability = vote.clip_scores.max(axis=1)
-    colours = (*COLOURS[: len(vote.top)], OTHER_COLOUR)
+
+    def draw(heights: np.ndarray, colour: str, label: Optional[str]) -> None:
+        values = np.zeros(len(edges) - 1)
+        values[::2] = heights
+        axis.stairs(
+            values, edges, fill=True, color=colour, linewidth=0, label=label
+        )
+
     names = [
         f'{name}: {votes} ({votes / vote.num_views:.0%}), {mean:.2f}'
         for name, votes, mean in zip(vote.names, vote.votes, vote.mean)
     ]
-    for place, colour in enumerate(colours):
-        values = np.zeros(len(edges) - 1)
-        values[::2] = np.where(vote.choice == place, probability, 0)
-        label = names[place] if place < len(names) else None
-        axis.stairs(
-            values, edges, fill=True, color=colour, linewidth=0, label=label
-        )
+    for place, (colour, name) in enumerate(zip(vote.colours, [*names, None])):
+        draw(np.where(vote.choice == place, probability, 0), colour, name)
     if vote.weights is not None:
-        values = np.zeros(len(edges) - 1)
-        values[::2] = -DEPTH * vote.weights / vote.weights.max()
-        axis.stairs(
-            values,
-            edges,
-            fill=True,
-            color=WEIGHT_COLOUR,
-            linewidth=0,
-            label='weight by attention',
-        )
+        heights = -DEPTH * vote.weights / vote.weights.max()
+        draw(heights, WEIGHT_COLOUR, 'weight by attention')
     if len(vote.starts) <= 100:
         axis.vlines(
             vote.starts[1:] / vote.fps, 0, 1, color='white', linewidth=0.8
@@ -224,10 +219,8 @@ class VoteFrames:
         self._frame_size = _even(width * scale), _even(height * scale)
         self._vote = vote
         self._panel = _draw_panel(vote, max(640, self._frame_size[0]))
-        self.size = (
-            self._panel.width,
-            self._frame_size[1] + self._panel.height,
-        )
+        height = self._frame_size[1] + self._panel.height
+        self.size = self._panel.width, height
         font = f'{mpl.get_data_path()}/fonts/ttf/DejaVuSans-Bold.ttf'
         self._font = ImageFont.truetype(font, self._panel.width // 40)
 
@@ -241,23 +234,19 @@ class VoteFrames:
         Returns:
             ndarray: As high and wide as ``size`` says, uint8, BGR.
         """
-        vote = self._vote
+        vote, panel = self._vote, self._panel
         image = Image.new('RGB', self.size)
         small = Image.fromarray(frame[:, :, ::-1]).resize(self._frame_size)
-        left = (self.size[0] - small.width) // 2
-        image.paste(small, (left, 0))
-        image.paste(self._panel, (0, small.height))
+        image.paste(small, ((panel.width - small.width) // 2, 0))
+        image.paste(panel, (0, small.height))
         draw = ImageDraw.Draw(image)
         clip = vote.clip_of(number)
-        place = len(COLOURS) if clip is None else vote.choice[clip]
-        colour = (*COLOURS[: len(vote.top)], OTHER_COLOUR)[
-            min(place, len(vote.top))
-        ]
+        colour = vote.colours[-1 if clip is None else vote.choice[clip]]
         at = self._font.size // 2, small.height + self._font.size // 2
         draw.text(at, vote.describe(clip), colour, self._font)
-        mark = number * self.size[0] // vote.total_frames
-        top = small.height + self._panel.height * 2 // 3
-        draw.rectangle((mark, top, mark + 2, self.size[1]), 'black')
+        mark = number * panel.width // vote.total_frames
+        top = small.height + panel.height * 2 // 3
+        draw.rectangle((mark, top, mark + 2, image.height), 'black')
         return np.asarray(image)[:, :, ::-1]
 
 

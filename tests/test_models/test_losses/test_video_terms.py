@@ -135,14 +135,6 @@ def test_attention_and_clips_are_weighed_by_beta():
     assert repr(VideoAttentionLoss(1)) == 'VideoAttentionLoss(beta=1)'
 
 
-def test_an_open_gate_is_the_consensus():
-    logits, label, ids, gate = batch(0, False)
-    torch.testing.assert_close(
-        loss_of('attention', logits, label, ids, torch.full_like(gate, 3.0)),
-        loss_of('score', logits, label, ids),
-    )
-
-
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, None])
 @pytest.mark.parametrize('rule', RULES)
 def test_gradients_are_finite(rule, dtype):

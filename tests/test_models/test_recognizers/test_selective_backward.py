@@ -1,19 +1,24 @@
 """Gradient through a share of the clips: unbiased, cheap, repeatable."""
 
 import copy
+import functools
 import itertools
-import os
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
-from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
 from test_video_attention import NETWORKS
 from test_video_attention import build as build_network
-from tiny_recognizers import batch, build
+from tiny_recognizers import (
+    batch,
+    build,
+    gradients,
+    saved_bytes,
+    step_of,
+    steps_of_two_ranks,
+)
 from torch import nn
 from torch.testing import assert_close
 
@@ -40,18 +45,6 @@ def run_info():
 
     tell()
     return tell
-
-
-def gradients(model, data, autocast=None):
-    """Losses and gradients of one step."""
-    model.zero_grad()
-    torch.manual_seed(1)
-    data = model.data_preprocessor(copy.deepcopy(data), True)
-    with torch.autocast('cpu', autocast, enabled=autocast is not None):
-        losses = model(**data, mode='loss')
-    model.parse_losses(losses)[0].backward()
-    grads = {n: p.grad.clone() for n, p in model.named_parameters()}
-    return {k: v.detach() for k, v in losses.items()}, grads
 
 
 def set_options(model, views, share):
@@ -293,31 +286,6 @@ def test_accumulation(views):
         assert_close(parameter.data, start[name] - step)
 
 
-def train_rank(rank, folder, views):
-    """Train a step on one of two videos."""
-    import vll_mmaction  # noqa: F401
-
-    # Spawned: a fork of a process that has run a backward pass may hang.
-    init_default_scope('mmaction')
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
-    )
-    hub = MessageHub.get_instance('one of two ranks')
-    hub.update_info_dict(dict(seed=5, iter=12))
-    model = small(views)
-    data = batch((5, 1))
-    part = slice(0, 5) if rank == 0 else slice(5, 6)
-    data = {name: values[part] for name, values in data.items()}
-    wrapped = MMDistributedDataParallel(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    wrapped.train_step(data, OptimWrapper(optimizer))
-    torch.save(model.state_dict(), folder / f'{rank}.pth')
-    torch.distributed.barrier()
-    # Gloo's threads and the end of DDP may wait for each other for ever.
-    os._exit(0)
-
-
 def small(views):
     torch.manual_seed(0)
     train_cfg = dict(max_training_views=views, backward_share=0.5)
@@ -331,42 +299,25 @@ def small(views):
 @pytest.mark.parametrize('views', [None, 2])
 def test_two_processes_take_the_step_of_one(tmp_path, views, run_info):
     """One rank has chunks with and without gradient, one a single clip."""
-    torch.multiprocessing.start_processes(
-        train_rank, (tmp_path, views), nprocs=2, start_method='spawn'
-    )
+    make = functools.partial(small, views)
+    first, second = steps_of_two_ranks(tmp_path, make, batch((5, 1)), 5)
     run_info(seed=5, iter=12)
     alone = small(views)
     start = copy.deepcopy(alone.state_dict())
-    optimizer = torch.optim.SGD(alone.parameters(), lr=0.1)
-    alone.train_step(batch((5, 1)), OptimWrapper(optimizer))
-    first, second = (torch.load(tmp_path / f'{i}.pth') for i in range(2))
+    step_of(alone, batch((5, 1)))
     for name, value in alone.state_dict().items():
         assert torch.equal(first[name], second[name])
         assert_close(first[name], value, rtol=1e-4, atol=1e-6)
         assert not torch.equal(value, start[name])
 
 
-def saved_bytes(share):
-    """Bytes that the graph of a step on 40 clips holds, beside weights."""
-    loss = dict(loss_cls=dict(type='CrossEntropyLoss'))
-    model = build(train_cfg=dict(backward_share=share), head=loss).train()
-    data = model.data_preprocessor(batch((40,)), True)
-    own = {p.data_ptr() for p in model.parameters()}
-    held = {}
-
-    def pack(x):
-        if x.data_ptr() not in own:
-            held[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        losses = model(**data, mode='loss')
-    model.parse_losses(losses)[0].backward()
-    return sum(held.values())
-
-
 def test_half_the_clips_are_half_the_activations():
-    assert 0.4 < saved_bytes(0.5) / saved_bytes(1.0) < 0.6
+    loss = dict(loss_cls=dict(type='CrossEntropyLoss'))
+    half, whole = (
+        build(train_cfg=dict(backward_share=share), head=loss).train()
+        for share in (0.5, 1.0)
+    )
+    assert 0.4 < saved_bytes(half, (40,)) / saved_bytes(whole, (40,)) < 0.6
 
 
 # --- what is refused -----------------------------------------------------

@@ -1,15 +1,19 @@
 """Attention over clips in stock networks: chunks, testing, precision."""
 
 import copy
-import os
+import functools
 
 import pytest
 import torch
 from mmaction.registry import MODELS
-from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
-from tiny_recognizers import batch, sample
+from tiny_recognizers import (
+    batch,
+    gradients,
+    sample,
+    step_of,
+    steps_of_two_ranks,
+)
 from torch import nn
 from torch.testing import assert_close
 
@@ -96,17 +100,6 @@ def build(name, views=None, testing_views=None):
     return model.eval()
 
 
-def gradients(model, data, autocast=None):
-    model.zero_grad()
-    data = model.data_preprocessor(copy.deepcopy(data), True)
-    with torch.autocast('cpu', autocast, enabled=autocast is not None):
-        losses = model(**data, mode='loss')
-    total, _ = model.parse_losses(losses)
-    total.backward()
-    found = {n: p.grad for n, p in model.named_parameters()}
-    return {k: v.detach() for k, v in losses.items()}, found
-
-
 @torch.no_grad()
 def scores_one_by_one(model, clips):
     """What the head gives for each clip alone, (M, K + 1)."""
@@ -177,41 +170,14 @@ def test_accumulation_equals_one_step_less_often():
     assert not torch.equal(one[name], start)
 
 
-def train_rank(rank, folder):
-    """A step of one of two processes, a video each, of 3 clips and of 1."""
-    import vll_mmaction  # noqa: F401
-
-    # Spawned: a fork of a process that has run a backward pass may hang.
-    init_default_scope('mmaction')
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
-    )
-    model = MMDistributedDataParallel(build('I3D', views=2))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    model.train_step(half(rank), OptimWrapper(optimizer))
-    torch.save(model.module.state_dict(), folder / f'{rank}.pth')
-    torch.distributed.barrier()
-    # Gloo's threads and the end of DDP may wait for each other for ever.
-    os._exit(0)
-
-
-def half(rank):
-    data = batch((3, 1), shape=NETWORKS['I3D'][3])
-    own = slice(3) if rank == 0 else slice(3, 4)
-    return {name: values[own] for name, values in data.items()}
-
-
 def test_two_processes_take_the_step_of_one(tmp_path):
-    torch.multiprocessing.start_processes(
-        train_rank, (tmp_path,), nprocs=2, start_method='spawn'
-    )
-    alone = build('I3D', views=2)
-    start = copy.deepcopy(alone.state_dict())
-    optimizer = torch.optim.SGD(alone.parameters(), lr=0.1)
+    """A video each, of 3 clips and of 1."""
+    make = functools.partial(build, 'I3D', views=2)
     data = batch((3, 1), shape=NETWORKS['I3D'][3])
-    alone.train_step(data, OptimWrapper(optimizer))
-    first, second = (torch.load(tmp_path / f'{i}.pth') for i in range(2))
+    first, second = steps_of_two_ranks(tmp_path, make, data, 3)
+    alone = make()
+    start = copy.deepcopy(alone.state_dict())
+    step_of(alone, data)
     for name, value in alone.state_dict().items():
         assert torch.equal(first[name], second[name])
         assert_close(first[name], value, rtol=1e-4, atol=1e-5)

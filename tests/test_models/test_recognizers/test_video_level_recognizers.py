@@ -10,7 +10,15 @@ import torch.nn.functional as F
 from mmaction.registry import MODELS
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from tiny_recognizers import batch, build, no_recomputation, sample
+from tiny_recognizers import (
+    batch,
+    build,
+    gradients,
+    keep_activations,
+    losses_of,
+    sample,
+    saved_bytes,
+)
 from torch import nn
 from torch.testing import assert_close
 
@@ -19,28 +27,15 @@ from vll_mmaction.models import video_level_loss
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
-def losses_of(model, data):
-    data = model.data_preprocessor(copy.deepcopy(data), True)
-    return model(**data, mode='loss')
-
-
-def gradients(model, data, seed=1):
-    """Losses and gradients of one step."""
-    model.zero_grad()
-    torch.manual_seed(seed)
-    np.random.seed(seed)
-    losses = losses_of(model, data)
-    total, _ = model.parse_losses(losses)
-    total.backward()
-    grads = {n: p.grad.clone() for n, p in model.named_parameters()}
-    return {k: v.detach() for k, v in losses.items()}, grads
-
-
-def twin(model, views):
-    """The same model with other chunks."""
-    other = copy.deepcopy(model)
-    other.max_training_views = views
-    return other
+def assert_step_of_the_whole(model, data, **options):
+    """Losses and gradients are those of all clips at once."""
+    whole = build(None, **options).eval()
+    whole.load_state_dict(model.state_dict())
+    losses, grads = gradients(model, data)
+    expected_losses, expected = gradients(whole, data)
+    assert_close(losses, expected_losses)
+    assert_close(grads, expected)
+    return losses, whole.backbone.seen
 
 
 # --- gradient ------------------------------------------------------------
@@ -50,18 +45,15 @@ def twin(model, views):
 @pytest.mark.parametrize('two_d', [False, True])
 def test_chunks_give_the_gradient_of_all_clips(views, two_d):
     shape = (2, 3, 6, 6) if two_d else (1, 3, 4, 6, 6)
-    model = build(views, two_d=two_d, head=dict(dropout_ratio=0)).eval()
-    whole = build(None, two_d=two_d, head=dict(dropout_ratio=0)).eval()
-    whole.load_state_dict(model.state_dict())
-    data = batch(shape=shape)
-    losses, grads = gradients(model, data)
-    expected_losses, expected = gradients(whole, data)
-    assert set(losses) == set(expected_losses) >= {'agreement', 'wrong_clips'}
-    assert_close(losses, expected_losses)
-    assert_close(grads, expected)
+    options = dict(two_d=two_d, head=dict(dropout_ratio=0))
+    model = build(views, **options).eval()
+    losses, seen = assert_step_of_the_whole(
+        model, batch(shape=shape), **options
+    )
+    assert set(losses) >= {'agreement', 'wrong_clips'}
     per_view = 2 if two_d else 1
     assert max(model.backbone.seen) == min(views, 7) * per_view
-    assert whole.backbone.seen == [7 * per_view]
+    assert seen == [7 * per_view]
 
 
 @pytest.mark.parametrize('norm', [None, nn.BatchNorm3d])
@@ -72,10 +64,7 @@ def test_same_chunks_without_recomputation_are_bit_equal(
     model = build(views, backbone=dict(norm=norm)).train()
     other = copy.deepcopy(model)
     losses, grads = gradients(model, batch())
-    monkeypatch.setattr(
-        'vll_mmaction.models.recognizers.recomputation.checkpoint',
-        no_recomputation,
-    )
+    keep_activations(monkeypatch)
     expected_losses, expected = gradients(other, batch())
     assert_close(losses, expected_losses, rtol=0, atol=0)
     assert_close(grads, expected, rtol=0, atol=0)
@@ -105,10 +94,7 @@ def test_draws_of_numpy_are_repeated(monkeypatch):
     data = batch(shape=(5, 3, 6, 6))
     _, grads = gradients(model, data)
     after = np.random.rand()
-    monkeypatch.setattr(
-        'vll_mmaction.models.recognizers.recomputation.checkpoint',
-        no_recomputation,
-    )
+    keep_activations(monkeypatch)
     _, expected = gradients(other, data)
     assert_close(grads, expected, rtol=0, atol=0)
     # What is drawn later does not depend on the chunks either.
@@ -130,25 +116,15 @@ def test_loss_equals_the_oracle_on_the_logits():
 
 @pytest.mark.parametrize('views', [None, 1, 2, 3])
 def test_losses_of_the_neck_are_the_mean_over_clips(views):
-    model = build(views, neck=dict(type='TinyNeck')).eval()
-    whole = build(None, neck=dict(type='TinyNeck')).eval()
-    whole.load_state_dict(model.state_dict())
-    losses, grads = gradients(model, batch())
-    expected_losses, expected = gradients(whole, batch())
+    neck = dict(type='TinyNeck')
+    model = build(views, neck=neck).eval()
+    losses, _ = assert_step_of_the_whole(model, batch(), neck=neck)
     assert set(losses) >= {'loss_aux', 'loss_ce', 'loss_ccl'}
-    assert_close(losses, expected_losses)
-    assert_close(grads, expected)
 
 
 def test_several_views_a_sample():
     model = build(2).eval()
-    whole = build(None).eval()
-    whole.load_state_dict(model.state_dict())
-    data = batch((1, 1), shape=(3, 3, 4, 6, 6))
-    losses, grads = gradients(model, data)
-    expected_losses, expected = gradients(whole, data)
-    assert_close(losses, expected_losses)
-    assert_close(grads, expected)
+    assert_step_of_the_whole(model, batch((1, 1), shape=(3, 3, 4, 6, 6)))
     assert model.backbone.seen == [2, 2, 2, 2, 2]
 
 
@@ -181,24 +157,6 @@ def test_clips_stay_bytes_until_their_chunk(monkeypatch):
     )
     model(**data, mode='loss')
     assert sizes == [2, 2, 2, 1]
-
-
-def saved_bytes(model, counts):
-    """Bytes that the graph of a step holds beside clips and weights."""
-    data = model.data_preprocessor(batch(counts), True)
-    own = {p.data_ptr() for p in model.parameters()}
-    own |= {x.data_ptr() for x in data['inputs']}
-    held = {}
-
-    def pack(x):
-        if x.data_ptr() not in own:
-            held[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        losses = model(**data, mode='loss')
-    model.parse_losses(losses)[0].backward()
-    return sum(held.values())
 
 
 def test_activations_do_not_grow_with_the_clips():
@@ -268,14 +226,9 @@ def test_train_step_with_accumulation():
 def test_autocast(monkeypatch):
     model = build(2).train()
     other = copy.deepcopy(model)
-    with torch.autocast('cpu', torch.bfloat16):
-        _, grads = gradients(model, batch())
-    monkeypatch.setattr(
-        'vll_mmaction.models.recognizers.recomputation.checkpoint',
-        no_recomputation,
-    )
-    with torch.autocast('cpu', torch.bfloat16):
-        _, expected = gradients(other, batch())
+    _, grads = gradients(model, batch(), torch.bfloat16)
+    keep_activations(monkeypatch)
+    _, expected = gradients(other, batch(), torch.bfloat16)
     assert_close(grads, expected, rtol=0, atol=0)
 
 

@@ -41,11 +41,7 @@ class AtomicCheckpointHook(CheckpointHook):
     file_backend: Any
 
     def before_run(self, runner: Runner) -> None:
-        """See that there is a whole checkpoint to resume from.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """See that there is a whole checkpoint to resume from."""
         if not runner._resume or runner._load_from is not None:
             return
         last = find_latest_checkpoint(runner.work_dir) or ''
@@ -59,11 +55,11 @@ class AtomicCheckpointHook(CheckpointHook):
                 f'The last checkpoint {last!r} is missing or not whole. '
                 f'Resuming from {whole}.'
             )
-            runner._load_from = whole
+            runner._load_from = str(whole)
 
     def _newest_whole_checkpoint(
         self, work_dir: str, last: str
-    ) -> Optional[str]:
+    ) -> Optional[Path]:
         """The checkpoint of that name here (the folder may have been moved),
         else the newest one by time."""
         # Not best or published checkpoints: they lack the optimizer.
@@ -80,24 +76,14 @@ class AtomicCheckpointHook(CheckpointHook):
             for path in folder.iterdir()
             if re.fullmatch(name, path.name) and zipfile.is_zipfile(path)
         ]
-        if not found:
-            return None
-        return str(
-            max(
-                found,
-                key=lambda path: (
-                    path.name == Path(last).name,
-                    path.stat().st_mtime_ns,
-                ),
-            )
-        )
+
+        def rank(path: Path) -> tuple[bool, int]:
+            return path.name == Path(last).name, path.stat().st_mtime_ns
+
+        return max(found, key=rank, default=None)
 
     def before_train(self, runner: Runner) -> None:
-        """Choose how to save.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Choose how to save."""
         backend = get_file_backend(
             self.out_dir or runner.work_dir, backend_args=self.backend_args
         )
@@ -135,7 +121,7 @@ class AtomicCheckpointHook(CheckpointHook):
         temporary.mkdir(exist_ok=True)
         with self._removal_put_off(runner.message_hub):
             super()._save_checkpoint_with_step(
-                _RunnerWithWorkDir(runner, str(temporary)), step, meta
+                _Like(runner, work_dir=str(temporary)), step, meta
             )
             _replace(
                 temporary / 'last_checkpoint',
@@ -198,7 +184,18 @@ class AtomicLocalBackend(LocalBackend):
             raise
 
 
-class _PutOffRemoval:
+class _Like:
+    """Another object, but for what it is given here."""
+
+    def __init__(self, original: Any, **own: Any) -> None:
+        self._original = original
+        vars(self).update(own)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
+class _PutOffRemoval(_Like):
     """A file backend that only notes what it is told to remove.
 
     Also in the message hub, and so in the checkpoint that comes next: a run
@@ -206,7 +203,7 @@ class _PutOffRemoval:
     """
 
     def __init__(self, backend: Any, hub: MessageHub) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._hub = hub
         self.paths: list[str] = []
 
@@ -216,20 +213,6 @@ class _PutOffRemoval:
         self._hub.update_info(OUTDATED, sorted({*noted, path}))
 
     rmtree = remove
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-
-class _RunnerWithWorkDir:
-    """A runner, but for its ``work_dir``."""
-
-    def __init__(self, runner: Runner, work_dir: str) -> None:
-        self._runner = runner
-        self.work_dir = work_dir
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._runner, name)
 
 
 def _replace(source: Union[str, Path], target: Union[str, Path]) -> None:

@@ -6,10 +6,11 @@ from typing import Optional
 
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 
 from vll_mmaction.engine.loops import ClipFeatureLoop
+
+from ..run_parts import unwrapped
 
 # How many parameters of a kind are named.
 _NAMED = 3
@@ -46,22 +47,14 @@ class CheckpointFitHook(Hook):
         self.strict = strict
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare the checkpoint with the model.
-
-        Args:
-            runner (Runner): The runner, whose model is about to get it.
-            checkpoint (dict): What was read from the file.
-        """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        """Compare the checkpoint with the model."""
         known = isinstance(checkpoint, Mapping)
         found = _shapes(
             checkpoint.get('state_dict', checkpoint) if known else {}
         )
         # As MMEngine, which strips it.
         found = {re.sub(r'^module\.', '', k): v for k, v in found.items()}
-        wanted = _shapes(model.state_dict())
+        wanted = _shapes(unwrapped(runner.model).state_dict())
         if isinstance(runner._test_loop, ClipFeatureLoop):
             # Which writes what the class layer is given.
             for name in runner._test_loop.unused_parameters():
@@ -128,19 +121,14 @@ def _differences(found: dict, wanted: dict) -> str:
         for name in wanted
         if name in found and found[name] != wanted[name]
     ]
-    sentences = [
-        _listed('of another shape', other),
-        _listed(
-            'missing in it', [name for name in wanted if name not in found]
-        ),
-        _listed('not in the model', [n for n in found if n not in wanted]),
-    ]
-    return ' '.join(filter(None, sentences))
-
-
-def _listed(what: str, names: list[str]) -> str:
-    if not names:
-        return ''
-    shown = ', '.join(names[:_NAMED])
-    more = f' and {len(names) - _NAMED} more' if len(names) > _NAMED else ''
-    return f'{what.capitalize()}: {shown}{more}.'
+    sentences = []
+    for what, names in (
+        ('Of another shape', other),
+        ('Missing in it', [name for name in wanted if name not in found]),
+        ('Not in the model', [name for name in found if name not in wanted]),
+    ):
+        if names:
+            more = len(names) - _NAMED
+            rest = f' and {more} more' if more > 0 else ''
+            sentences.append(f'{what}: {", ".join(names[:_NAMED])}{rest}.')
+    return ' '.join(sentences)

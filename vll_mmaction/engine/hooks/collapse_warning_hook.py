@@ -13,7 +13,7 @@ from torch import Tensor
 from vll_mmaction.structures import DataSamples, labels_of_each
 
 from ...models.losses.clip_grouping import send_to
-from .training_scores import training_scores
+from ..run_parts import training_scores
 
 # A collapsed network's answer moves from class to class with the labels it
 # has seen last, so counts over an epoch would look varied. From one iteration
@@ -57,11 +57,7 @@ class CollapseWarningHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Start to count.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Start to count."""
         self._warned = False
         self._previous: Optional[Tensor] = None
         self._start()
@@ -77,14 +73,7 @@ class CollapseWarningHook(Hook):
         data_batch: dict,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Compare a batch with the one before; warn at the end of an epoch.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch in the train loop.
-            data_batch (dict): Batch, as the dataloader gives it.
-            outputs (dict, optional): Not used.
-        """
+        """Compare a batch with the one before; warn at the end of an epoch."""
         scores = training_scores(runner.model)
         if scores is None or self._warned:
             return
@@ -107,11 +96,8 @@ class CollapseWarningHook(Hook):
         answers, labels = same.tolist()
         if answers >= _SAME_ANSWERS and labels <= _SAME_LABELS:
             self._warned = True
-            runner.logger.warning(
-                _WARNING.format(
-                    iters=self._iters, answers=answers, labels=labels
-                )
-            )
+            found = dict(iters=self._iters, answers=answers, labels=labels)
+            runner.logger.warning(_WARNING.format(**found))
 
 
 def _makes_a_step(optim_wrapper: Any) -> bool:
@@ -121,12 +107,7 @@ def _makes_a_step(optim_wrapper: Any) -> bool:
 
 
 def _class_shares(scores: Tensor, data_samples: DataSamples) -> Tensor:
-    """Share of each class in the answers and in the labels, (2, K).
-
-    Args:
-        scores (Tensor): Logits, (M, K).
-        data_samples (ClipSamples | Sequence[ActionDataSample]): On the CPU.
-    """
+    """Share of each class in the answers (M, K) and in the labels, (2, K)."""
     num_clips, num_classes = scores.shape
     shares = scores.new_zeros(num_classes, dtype=torch.float32)
     finite = scores.isfinite().all(dim=1).float()

@@ -8,7 +8,6 @@ from mmaction.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
@@ -20,6 +19,7 @@ from vll_mmaction.engine import (
     silent_traps,
 )
 from vll_mmaction.engine.loops import ClipFeatureLoop
+from vll_mmaction.engine.run_parts import unwrapped
 
 
 @HOOKS.register_module()
@@ -37,20 +37,12 @@ class ConfigCheckHook(Hook):
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Warn of command line options that reach nothing.
-
-        Args:
-            runner (Runner): The runner.
-        """
+        """Warn of command line options that reach nothing."""
         _warn(runner, silent_traps.unused_options(runner.cfg, sys.argv[1:]))
 
     def before_train(self, runner: Runner) -> None:
-        """Check the parts of the runner.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
-        model, loader = _model(runner), runner.train_dataloader
+        """Check the parts of the runner."""
+        model, loader = unwrapped(runner.model), runner.train_dataloader
         train, val = loader.dataset, None
         config_checks.check_samplers(loader)
         # Before the model: pixels for it are another mistake than its sizes.
@@ -72,14 +64,10 @@ class ConfigCheckHook(Hook):
         _warn(runner, silent_traps.doubled_videos(train, val))
 
     def before_test(self, runner: Runner) -> None:
-        """Check the parts that a test needs.
-
-        Args:
-            runner (Runner): The runner of the testing process.
-        """
+        """Check the parts that a test needs."""
         if isinstance(runner.test_loop, ClipFeatureLoop):
             return  # which scores nothing
-        model, loader = _model(runner), runner.test_dataloader
+        model, loader = unwrapped(runner.model), runner.test_dataloader
         evaluator = runner.test_evaluator
         if not data_checks.check_labelled('test', loader.dataset):
             _leave_out_accuracy(runner, evaluator)
@@ -115,8 +103,3 @@ def _warn(runner: Runner, sentences: Iterator[str]) -> None:
     if is_main_process():
         for sentence in sentences:
             runner.logger.warning(sentence)
-
-
-def _model(runner: Runner) -> nn.Module:
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model

@@ -43,20 +43,12 @@ class ExactResumeHook(Hook):
     priority = 'LOWEST'
 
     def before_run(self, runner: Runner) -> None:
-        """Note the seed before a checkpoint brings its own.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Note the seed before a checkpoint brings its own."""
         self._seed = runner.seed
         self._warned = False
 
     def before_train(self, runner: Runner) -> None:
-        """Go to the batch that comes next, and validate if that is due.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Go to the batch that comes next, and validate if that is due."""
         batches = runner.train_dataloader.batch_sampler
         self._exact = isinstance(batches, KeyedBatchSampler)
         self._counted = dict(
@@ -116,17 +108,14 @@ class ExactResumeHook(Hook):
         self, runner: Runner, epoch: int, done: int, counted: dict, now: dict
     ) -> None:
         """Say what another number of processes means."""
-
-        def shape(of: dict) -> str:
-            return (
-                f'{of["batches"]} batches of {of["batch_size"]} on each of '
-                f'{of["processes"]} process(es)'
-            )
-
+        shape = (
+            '{batches} batches of {batch_size} on each of {processes} '
+            'process(es)'
+        )
         text = (
             f'Resuming after {runner.iter} iterations: an epoch was '
-            f'{shape(counted)} and is {shape(now)} now. The result will not '
-            'be that of one run. '
+            f'{shape.format(**counted)} and is {shape.format(**now)} now. The '
+            'result will not be that of one run. '
         )
         if done in (0, counted['batches']):
             text += 'All epochs so far are whole, and the next one follows.'
@@ -163,11 +152,7 @@ class ExactResumeHook(Hook):
         return runner.iter - self._counted['iter'] - whole
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Count batches and accumulated gradients from the epoch's start.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Count batches and accumulated gradients from the epoch's start."""
         loop = runner.train_loop
         if isinstance(loop, IterBasedTrainLoop):
             return
@@ -185,28 +170,15 @@ class ExactResumeHook(Hook):
             )
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Let the next epoch count from 0 again.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Let the next epoch count from 0 again."""
         vars(runner.train_loop).pop('run_iter', None)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Note it for the checkpoints to come.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Note it for the checkpoints to come."""
         runner.message_hub.update_info(VALIDATED_ITER, runner.iter)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Say if a checkpoint leaves gradients behind.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            checkpoint (dict): What is to be saved.
-        """
+        """Say if a checkpoint leaves gradients behind."""
         wrapper = runner.optim_wrapper
         if self._warned or not isinstance(wrapper, OptimWrapper):
             return
@@ -224,10 +196,7 @@ class ExactResumeHook(Hook):
 class _Advanced:
     """MMEngine's endless iterator, put behind batches that are done.
 
-    Args:
-        iterator (_InfiniteDataloaderIterator): The loop's own.
-        done (int): Batches that the loop will ask for only to skip them.
-        epoch (int): Epoch that the next batch belongs to.
+    The loop will ask for these only to skip them; the next is of ``epoch``.
     """
 
     def __init__(self, iterator: Any, done: int, epoch: int) -> None:

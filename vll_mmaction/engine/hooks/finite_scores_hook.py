@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from .training_scores import training_scores, video_level_head
+from ..run_parts import training_scores, unwrapped
 
 _NAMED = 10
 
@@ -41,11 +41,7 @@ class FiniteScoresHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Get ready to look at each step.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Get ready to look at each step."""
         self._handle = None
         if isinstance(runner.optim_wrapper, OptimWrapper):
             self._handle = (
@@ -55,27 +51,14 @@ class FiniteScoresHook(Hook):
             )
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the optimizer alone again.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Leave the optimizer alone again."""
         if self._handle is not None:
             self._handle.remove()
 
     def before_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict,
+        self, runner: Runner, batch_idx: int, data_batch: dict
     ) -> None:
-        """Note the batch.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch in the train loop.
-            data_batch (dict): Batch, as the dataloader gives it.
-        """
+        """Note the batch."""
         # MMEngine's vis_scheduler.py trains on plain numbers.
         known = isinstance(data_batch, dict)
         self._data_samples = data_batch['data_samples'] if known else ()
@@ -88,27 +71,19 @@ class FiniteScoresHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Look at the scores if there was no step.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch in the train loop.
-            data_batch (dict, optional): Not used.
-            outputs (dict, optional): Not used.
-        """
+        """Look at the scores if there was no step."""
         if not self._checked:
             self._check(runner, before_step=False)
 
     def _check(self, runner: Runner, before_step: bool) -> None:
         self._checked = True
-        head = video_level_head(runner.model)
         scores = training_scores(runner.model)
-        if head is None or scores is None:
+        if scores is None:
             return
         finite = scores.isfinite().all(dim=1)
         good = finite.all()
         if before_step:
-            for parameter in head.parameters():
+            for parameter in unwrapped(runner.model).cls_head.parameters():
                 if parameter.grad is not None:
                     good = good & parameter.grad.isfinite().all()
         if not good:
@@ -117,9 +92,10 @@ class FiniteScoresHook(Hook):
     def _message(self, runner: Runner, finite: Tensor) -> str:
         where = f'Training stops in iteration {runner.iter + 1}'
         bad = (~finite).nonzero().flatten().tolist()
-        clips = _count_clips(self._data_samples, len(finite), None)
+        files = _file_of_each(self._data_samples, len(finite))
+        clips = Counter(files)
         if bad:
-            found = _count_clips(self._data_samples, len(finite), bad)
+            found = Counter(files[clip] for clip in bad)
             what = f'scores are NaN or infinite for {_names(found, clips)}.'
         else:
             what = (
@@ -143,10 +119,8 @@ class FiniteScoresHook(Hook):
         return f'{where}: {what} {advice}'
 
 
-def _count_clips(
-    data_samples: Sequence, num_clips: int, chosen: Optional[Sequence[int]]
-) -> Counter:
-    """Chosen clips, or all, of each video's file."""
+def _file_of_each(data_samples: Sequence, num_clips: int) -> list[str]:
+    """File of the video of each clip."""
     files = [
         sample.get('filename')
         or sample.get('frame_dir')
@@ -154,9 +128,7 @@ def _count_clips(
         for sample in data_samples
     ]
     views = num_clips // len(files)
-    if chosen is None:
-        chosen = range(num_clips)
-    return Counter(files[clip // views] for clip in chosen)
+    return [files[clip // views] for clip in range(num_clips)]
 
 
 def _names(found: Counter, clips: Counter) -> str:

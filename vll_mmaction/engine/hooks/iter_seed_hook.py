@@ -26,18 +26,9 @@ class IterSeedHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Optional[dict] = None,
+        self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None
     ) -> None:
-        """Seed the generators for this iteration.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch in the train loop.
-            data_batch (dict, optional): Data from the dataloader.
-        """
+        """Seed the generators for this iteration."""
         # SeedSequence mixes well: consecutive iterations or ranks get seeds
         # that have nothing in common.
         entropy = [runner.seed, runner.iter, get_rank()]

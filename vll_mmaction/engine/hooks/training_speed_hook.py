@@ -31,18 +31,10 @@ class TrainingSpeedHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Start to count.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Start to count."""
         self._iters: deque = deque(maxlen=runner.log_processor.window_size)
-        intervals = [
-            hook.interval
-            for hook in runner.hooks
-            if isinstance(hook, LoggerHook)
-        ]
-        self._interval = intervals[0] if intervals else 0
+        loggers = [x for x in runner.hooks if isinstance(x, LoggerHook)]
+        self._interval = loggers[0].interval if loggers else 0
 
     def after_train_iter(
         self,
@@ -51,14 +43,7 @@ class TrainingSpeedHook(Hook):
         data_batch: dict,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Count, and hand the figures over where a line is to be logged.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch in the train loop.
-            data_batch (dict): Batch, as the dataloader gives it.
-            outputs (dict, optional): Not used.
-        """
+        """Count, and hand the figures over where a line is to be logged."""
         hub = runner.message_hub
         if 'train/time' not in hub.log_scalars:
             return  # a config without IterTimerHook

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 import mmaction
 import numpy as np
@@ -18,7 +18,6 @@ from mmengine.dist import (
 )
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, TestLoop
 from mmengine.runner.amp import autocast
 from torch import nn
@@ -32,6 +31,8 @@ from vll_mmaction.datasets.feature_store import (
     digest,
 )
 from vll_mmaction.models.heads.class_layer import ClassLayerInput, class_layer
+
+from ..run_parts import unwrapped
 
 # A process that is killed loses so many seconds of work.
 FLUSH_SECONDS = 10
@@ -111,7 +112,7 @@ class ClipFeatureLoop(TestLoop):
         Returns:
             dict[str, int]: How many videos and clips there are.
         """
-        model = self._model()
+        model = unwrapped(self.runner.model)
         layer = class_layer(model.cls_head)
         # Stock takes it with a batch size of 1 only; a batch is bounded here.
         (model.test_cfg or {}).pop('max_testing_views', None)
@@ -138,13 +139,9 @@ class ClipFeatureLoop(TestLoop):
         )
         return dict(videos=len(counts), clips=int(counts.sum()))
 
-    def _model(self) -> nn.Module:
-        model = self.runner.model
-        return model.module if is_model_wrapper(model) else model
-
     def unused_parameters(self) -> list[str]:
         """Names of the parameters of the class layer, within the model."""
-        model = self._model()
+        model = unwrapped(self.runner.model)
         own = set(map(id, class_layer(model.cls_head).parameters()))
         return [k for k, x in model.named_parameters() if id(x) in own]
 
@@ -237,12 +234,7 @@ class ClipFeatureLoop(TestLoop):
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
-        """Run the network on a batch of clips.
-
-        Args:
-            idx (int): Number of the batch.
-            data_batch (Sequence[dict]): The batch.
-        """
+        """Run the network on a batch of clips."""
         self.runner.call_hook(
             'before_test_iter', batch_idx=idx, data_batch=data_batch
         )
@@ -279,12 +271,9 @@ def weights_digest(model: nn.Module, layer: nn.Linear) -> str:
     for name, value in model.state_dict(keep_vars=True).items():
         if id(value) not in own:
             data = value.detach().cpu().contiguous().flatten()
-            parts.append((name, _checksum(data)))
+            data = data.view(torch.uint8).numpy().data
+            parts.append((name, hashlib.sha256(data).hexdigest()))
     return digest(parts)
-
-
-def _checksum(data: torch.Tensor) -> str:
-    return hashlib.sha256(data.view(torch.uint8).numpy().data).hexdigest()
 
 
 def _cut(counts: np.ndarray, left: np.ndarray, size: int) -> Iterator[list]:
@@ -306,14 +295,13 @@ def _cut(counts: np.ndarray, left: np.ndarray, size: int) -> Iterator[list]:
 
 def _with_batches(loader: DataLoader, batches: list) -> DataLoader:
     """The same data loader, of these batches."""
-    names = (
-        'dataset',
-        'num_workers',
-        'collate_fn',
-        'pin_memory',
-        'timeout',
-        'worker_init_fn',
-        'prefetch_factor',
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=batches,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        prefetch_factor=loader.prefetch_factor,
     )
-    kept: dict[str, Optional[Any]] = {x: getattr(loader, x) for x in names}
-    return DataLoader(batch_sampler=batches, **kept)

@@ -1,6 +1,5 @@
 """The class layer of a head, and the feature of a clip, which is its input."""
 
-import functools
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -82,9 +81,10 @@ class ClassLayerInput(AbstractContextManager):
         self._kept: list[Tensor] = []
 
     def __enter__(self) -> 'ClassLayerInput':
-        # A lambda would keep this object, and its tensors, in a cycle.
-        hook = functools.partial(_keep, self._kept)
-        self._handle = self._layer.register_forward_pre_hook(hook)
+        kept = self._kept  # to name self would keep its tensors in a cycle
+        self._handle = self._layer.register_forward_pre_hook(
+            lambda layer, inputs: kept.append(inputs[0])
+        )
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -120,7 +120,3 @@ class ClassLayerInput(AbstractContextManager):
                 'one feature (or several of equal number) a clip'
             )
         return rows.view(num_clips, -1, rows.shape[1]).mean(dim=1)
-
-
-def _keep(kept: list[Tensor], layer: nn.Module, inputs: tuple) -> None:
-    kept.append(inputs[0])

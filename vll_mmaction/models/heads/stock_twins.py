@@ -10,7 +10,7 @@ from mmaction.registry import MODELS
 def register_twins(
     prefix: str, mixin: type, not_served: dict[str, str], namespace: dict
 ) -> list[str]:
-    """Make and register a twin of each stock head.
+    """Make and register a twin of each stock head; return their names.
 
     Args:
         prefix (str): Put before the stock head's name.
@@ -19,9 +19,6 @@ def register_twins(
             to build one is an error with this reason.
         namespace (dict): Of the calling module, where the twins are put, so
             that they can be pickled.
-
-    Returns:
-        list[str]: Names of the twins.
     """
     names = []
     for name, stock in list(MODELS.module_dict.items()):

@@ -1,6 +1,5 @@
 """Stock classification heads that attend to the clips of a video."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from mmaction.structures import ActionDataSample
 from torch import Tensor, nn
 
+from ..losses.clip_loss import takes
 from .class_layer import NO_CLASS_LAYER, ClassLayerInput, class_layer
 from .stock_twins import register_twins
 from .video_level_heads import NOT_SERVED, VideoLevelHeadMixin
@@ -79,7 +79,7 @@ class VideoAttentionHeadMixin(VideoLevelHeadMixin):
     ) -> None:
         kwargs.setdefault('loss_cls', dict(type='VideoAttentionLoss'))
         super().__init__(*args, **kwargs)
-        if 'gate' not in inspect.signature(self.loss_cls.forward).parameters:
+        if not takes(self.loss_cls, 'gate'):
             raise ValueError(
                 f'{type(self).__name__} learns its attention from a loss that '
                 f'knows of it, which {type(self.loss_cls).__name__} does not: '

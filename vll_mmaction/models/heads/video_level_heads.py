@@ -1,6 +1,5 @@
 """Stock classification heads that know which clips are of one video."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -10,10 +9,11 @@ import torch.nn.functional as F
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-from vll_mmaction.structures import labels_of_each, meta_of_each
+from vll_mmaction.structures import labels_of_each, video_ids_of
 
 from ..losses.batch_videos import BatchVideos
 from ..losses.clip_grouping import number_videos, send_to
+from ..losses.clip_loss import takes
 from .stock_twins import register_twins
 from .voting import VOTE_RULES
 
@@ -118,22 +118,19 @@ class VideoLevelHeadMixin:
         labels = labels.repeat_interleave(views, dim=0)
         self.training_scores = cls_scores.detach()
 
-        losses = dict()
-        soft = labels.dim() == 2
+        losses, num_classes = {}, cls_scores.shape[1]
+        soft, eps = labels.dim() == 2, self.label_smooth_eps
         classes = labels.argmax(dim=1) if soft else labels
         if not soft:
             losses.update(_top_k_accuracy(cls_scores, labels, self.topk))
-        if self.label_smooth_eps != 0:
-            num_classes = cls_scores.shape[1]
+        if eps != 0:
             if not soft:
                 labels = F.one_hot(labels, num_classes)
-            labels = (
-                1 - self.label_smooth_eps
-            ) * labels + self.label_smooth_eps / num_classes
+            labels = (1 - eps) * labels + eps / num_classes
 
-        if 'video_ids' in inspect.signature(self.loss_cls.forward).parameters:
-            video_ids = self._video_ids(data_samples)
-            video_ids = video_ids.repeat_interleave(views)
+        if takes(self.loss_cls, 'video_ids'):
+            ids = video_ids_of(data_samples, type(self.loss_cls).__name__)
+            video_ids = torch.from_numpy(ids.repeat(views))
             options['video_ids'] = video_ids
             if soft:
                 _check_blended(video_ids, labels)
@@ -176,8 +173,7 @@ class VideoLevelHeadMixin:
         for name, values in self._of_views(cls_scores, views).items():
             for data_sample, value in zip(data_samples, values.split(views)):
                 num_clips = data_sample.get('num_clips', views)
-                value = _group_by_clip(value, num_clips)
-                data_sample.set_field(value, name)
+                data_sample.set_field(group_by_clip(value, num_clips), name)
         return super().predict_by_feat(cls_scores, data_samples)
 
     def _of_views(self, cls_scores: Tensor, views: int) -> dict[str, Tensor]:
@@ -199,19 +195,6 @@ class VideoLevelHeadMixin:
         num_classes = cls_scores.shape[1]
         probs = cls_scores.softmax(dim=1).view(-1, num_segs, num_classes)
         return VOTE_RULES[self.average_clips](probs)
-
-    def _video_ids(self, data_samples: Sequence[ActionDataSample]) -> Tensor:
-        """Video of each sample, (N,) int64, on the CPU."""
-        ids = meta_of_each(data_samples, 'video_id')
-        for video_id in ids:
-            if not isinstance(video_id, (int, np.integer)):
-                raise ValueError(
-                    f'{type(self.loss_cls).__name__} needs an integer '
-                    "'video_id' in the meta info of each data sample, but "
-                    f'got {video_id!r}: train on a VideoClipDataset, and keep '
-                    "'video_id' in the meta_keys of PackActionInputs"
-                )
-        return torch.tensor(ids, dtype=torch.int64)
 
 
 def _views_a_sample(cls_scores: Tensor, data_samples: Sequence) -> int:
@@ -264,16 +247,14 @@ def _check_blended(video_ids: Tensor, labels: Tensor) -> None:
         )
 
 
-def _group_by_clip(scores: Tensor, num_clips: int) -> Tensor:
-    """Reorder views (m, K) from crop by crop to clip by clip.
+def group_by_clip(values: Tensor, num_clips: int) -> Tensor:
+    """Reorder views (m, ...) from crop by crop to clip by clip.
 
     ``FormatShape`` puts clip k of crop c at ``c * num_clips + k``.
     """
-    if len(scores) <= num_clips or len(scores) % num_clips:
-        return scores
-    crops = len(scores) // num_clips
-    grouped = scores.view(crops, num_clips, -1).transpose(0, 1)
-    return grouped.reshape(scores.shape)
+    if len(values) % num_clips:
+        return values
+    return values.unflatten(0, (-1, num_clips)).transpose(0, 1).flatten(0, 1)
 
 
 def _top_k_accuracy(
@@ -289,13 +270,7 @@ def _top_k_accuracy(
 def _consistency(
     cls_scores: Tensor, classes: Tensor, video_ids: Tensor
 ) -> dict[str, Tensor]:
-    """Wrong clips and agreement, mean over the videos.
-
-    Args:
-        cls_scores (Tensor): Logits, (M, K).
-        classes (Tensor): Label of each clip, (M,) int64.
-        video_ids (Tensor): (M,) int64 on the CPU.
-    """
+    """Wrong clips and agreement, mean over the videos (ids on the CPU)."""
     videos = BatchVideos(number_videos(video_ids), cls_scores.float())
     answers = cls_scores.detach().argmax(dim=1)
     votes = videos.total(F.one_hot(answers, cls_scores.shape[1]).float())

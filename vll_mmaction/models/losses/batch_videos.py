@@ -39,11 +39,7 @@ class BatchVideos:
         return zeros.index_add(0, self.video, values)
 
     def largest(self, values: Tensor) -> Tensor:
-        """Largest over the clips of each video, (M, K) to (V, K).
-
-        Returns:
-            Tensor: Without gradient.
-        """
+        """Largest over the clips, (M, K) to (V, K), without gradient."""
         index = self.video[:, None].expand_as(values)
         lowest = values.new_full((len(self), values.shape[1]), -torch.inf)
         return lowest.scatter_reduce(0, index, values.detach(), 'amax')
@@ -55,14 +51,9 @@ class BatchVideos:
 
 
 def of_label(values: Tensor, label: Tensor) -> Tensor:
-    """Value of each clip's class, or mean by its soft label.
+    """Value (M,) of each clip's class, of one a class, (M, K).
 
-    Args:
-        values (Tensor): One a class, (M, K).
-        label (Tensor): (M,) int64, or soft, (M, K).
-
-    Returns:
-        Tensor: (M,).
+    Labels are (M,) int64, or soft, (M, K), which give the mean by them.
     """
     if label.dim() == 1:
         return values.gather(1, label[:, None])[:, 0]

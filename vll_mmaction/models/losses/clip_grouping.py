@@ -60,14 +60,7 @@ def clip_groups(video_ids: VideoIds) -> ClipGroups:
 
 
 def number_videos(video_ids: VideoIds) -> ClipGroups:
-    """Number the videos of a batch 0...V-1; no pairs yet.
-
-    Args:
-        video_ids (Tensor | sequence | ndarray): See :func:`clip_groups`.
-
-    Returns:
-        ClipGroups: On the CPU.
-    """
+    """:func:`clip_groups` without pairs."""
     if isinstance(video_ids, Tensor):
         ids = video_ids.detach().cpu().numpy()
     else:
@@ -84,23 +77,20 @@ def number_videos(video_ids: VideoIds) -> ClipGroups:
 
 
 def groups_of(video_ids: Optional[VideoIds], label: Tensor) -> ClipGroups:
-    """Groups of the clips of a batch; None takes them as one video.
+    """Groups of the clips of a batch, without pairs unless they came with.
 
-    Args:
-        video_ids (Tensor | sequence | ndarray | ClipGroups, optional): See
-            :func:`clip_groups`.
-        label (Tensor): Labels of the clips, (M,) or (M, K).
-
-    Returns:
-        ClipGroups: Without pairs, unless they came with them.
-
-    Raises:
-        TypeError: The ids are no integers.
-        ValueError: They are not of shape (M,), or they are None and the
-            labels differ.
+    No ids take the clips as one video, whose labels, (M,) or (M, K), must be
+    alike. Raises as :func:`clip_groups`.
     """
     if video_ids is None:
-        _check_one_label(label)
+        if len(label) > 1 and bool((label != label[:1]).any()):
+            raise ValueError(
+                'the batch holds clips of several labels but came without '
+                'video ids, so it was to be taken as one video. Stock heads '
+                'pass no ids; their VideoLevel* twins do: in the config, use '
+                "type='VideoLevelI3DHead' instead of 'I3DHead' (likewise "
+                "'VideoLevelTSNHead' and so on), or one video a batch"
+            )
         video_ids = np.zeros(len(label), dtype=np.int64)
     if not isinstance(video_ids, ClipGroups):
         video_ids = number_videos(video_ids)
@@ -113,14 +103,7 @@ def groups_of(video_ids: Optional[VideoIds], label: Tensor) -> ClipGroups:
 
 
 def with_pairs(groups: ClipGroups) -> ClipGroups:
-    """Groups with every pair of clips of the same video, once.
-
-    Args:
-        groups (ClipGroups): Groups, which may have their pairs.
-
-    Returns:
-        ClipGroups: With ``first`` and ``second``.
-    """
+    """Groups with every pair of clips of the same video, once."""
     if groups.first is not None:
         return groups
     counts = groups.counts.cpu().numpy()
@@ -143,31 +126,10 @@ def send_to(
     device: torch.device,
     dtype: Optional[torch.dtype] = None,
 ) -> Tensor:
-    """A tensor on a device, without waiting for the device.
-
-    Args:
-        tensor (Tensor): On the CPU or the device.
-        device (torch.device): Where to.
-        dtype (torch.dtype, optional): Type wanted. Defaults to its own.
-
-    Returns:
-        Tensor: The copy, which the device may not have received yet.
-    """
+    """A tensor on a device, which may not have received it yet: no waiting."""
     tensor = tensor.to(dtype=dtype or tensor.dtype)
     waits = tensor.device.type == 'cpu' and device.type == 'cuda'
     if waits and not torch.compiler.is_compiling():
         # From pageable memory even a non-blocking copy may wait.
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
-
-
-def _check_one_label(label: Tensor) -> None:
-    """Without ids a batch is one video, which has one label."""
-    if len(label) > 1 and bool((label != label[:1]).any()):
-        raise ValueError(
-            'the batch holds clips of several labels but came without video '
-            'ids, so it was to be taken as one video. Stock heads pass no '
-            'ids; their VideoLevel* twins do: in the config, use '
-            "type='VideoLevelI3DHead' instead of 'I3DHead' (likewise "
-            "'VideoLevelTSNHead' and so on), or one video a batch"
-        )

@@ -5,11 +5,12 @@ A loss is a function of logits (M, K), labels and videos under
 """
 
 import functools
+import inspect
 from numbers import Real
 from typing import Callable, Optional, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .batch_videos import BatchVideos
 from .clip_grouping import VideoIds, groups_of, send_to
@@ -51,17 +52,16 @@ def clip_loss(function: Callable[..., Loss]) -> Callable[..., Loss]:
     return loss
 
 
-def check_option(name: str, value: object, allowed: tuple) -> None:
-    """Refuse a value that an option may not have.
+def takes(loss: nn.Module, name: str) -> bool:
+    """Whether a loss is called with something beside scores and labels.
 
-    Args:
-        name (str): The option.
-        value (object): Its value.
-        allowed (tuple): The values that it may have, all of one type.
-
-    Raises:
-        ValueError: It is none of them.
+    Such as ``video_ids``, the video of each clip: its ``forward`` says so.
     """
+    return name in inspect.signature(loss.forward).parameters
+
+
+def check_option(name: str, value: object, allowed: tuple) -> None:
+    """Refuse a value that is none of those an option may have, of one type."""
     if type(value) is not type(allowed[0]) or value not in allowed:
         raise ValueError(
             f'{name} must be one of {", ".join(map(repr, allowed))}, but '
@@ -70,16 +70,7 @@ def check_option(name: str, value: object, allowed: tuple) -> None:
 
 
 def check_weight(name: str, value: float) -> None:
-    """Refuse a share of a loss that is none.
-
-    Args:
-        name (str): The option.
-        value (float): Its value.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It is not from 0 to 1.
-    """
+    """Refuse a share of a loss that is no number, or not from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f'{name} must be a number, but got {value!r}')
     if not 0 <= value <= 1:
@@ -89,8 +80,7 @@ def check_weight(name: str, value: float) -> None:
 def _check_batch(cls_score: Tensor, label: Tensor) -> Tensor:
     """Check shapes, types and, on the CPU, the range of the labels.
 
-    Returns:
-        Tensor: The label on the device of the scores, int64 or floating.
+    Returns them on the device of the scores, int64 or floating.
     """
     for name, value in (('cls_score', cls_score), ('label', label)):
         if not isinstance(value, Tensor):

@@ -46,12 +46,8 @@ def euclidean_distance(
 ) -> Tensor:
     """Distance of all pairs of clips of a video: Shi et al. 2020, Eq. 4.
 
-    Args:
-        batch (ScoredClips): The batch.
-        only (Tensor, optional): (V,) bool; the other videos count as 0.
-
-    Returns:
-        Tensor: A scalar, the mean over the videos.
+    The mean over the videos, of which those but ``only``, (V,) bool, count
+    as 0.
     """
     groups = with_pairs(batch.videos.groups)
     counts, device = batch.videos.counts, batch.scores.device
@@ -72,18 +68,15 @@ def euclidean_distance(
 def error_direction(batch: ScoredClips) -> Tensor:
     """Distance of wrong clips to the mean of the right ones: Eq. 5.
 
-    Args:
-        batch (ScoredClips): The batch.
-
-    Returns:
-        Tensor: A scalar, the mean over the videos, of which those without a
-        right clip count as 0.
+    The mean over the videos, of which those without a right clip count as 0.
     """
     scores, num_right = batch.scores, batch.num_right
     weight = (num_right > 0).to(scores.dtype) / len(num_right)
     if batch.reduction == 'mean':
         weight = weight / (batch.videos.counts - num_right).clamp(min=1)
-    target = _mean_of_right(batch)
+    # The mean score of the right clips of each clip's video, (M, K).
+    total = batch.videos.total(scores * batch.right[:, None])
+    target = batch.videos.of_clips(total / num_right.clamp(min=1)[:, None])
     if batch.detach_target:
         target = target.detach()
     weight = (1 - batch.right) * batch.videos.of_clips(weight)
@@ -91,14 +84,7 @@ def error_direction(batch: ScoredClips) -> Tensor:
 
 
 def consistent_constraint(batch: ScoredClips) -> Tensor:
-    """Eq. 4 for videos whose clips are all wrong, else Eq. 5: Eq. 6.
-
-    Args:
-        batch (ScoredClips): The batch.
-
-    Returns:
-        Tensor: A scalar, the mean over the videos.
-    """
+    """Eq. 4 for videos whose clips are all wrong, else Eq. 5: Eq. 6."""
     all_wrong = batch.num_right == 0
     return euclidean_distance(batch, all_wrong) + error_direction(batch)
 
@@ -108,13 +94,6 @@ MODES: dict[str, Callable[[ScoredClips], Tensor]] = dict(
     euc=euclidean_distance,
     err=error_direction,
 )
-
-
-def _mean_of_right(batch: ScoredClips) -> Tensor:
-    """Mean score of the right clips of each clip's video, (M, K)."""
-    total = batch.videos.total(batch.scores * batch.right[:, None])
-    mean = total / batch.num_right.clamp(min=1)[:, None]
-    return batch.videos.of_clips(mean)
 
 
 _ALLOWED = dict(
@@ -164,16 +143,8 @@ def consistent_constraint_loss(
             the CPU; ids on a GPU cost a synchronisation. None takes the
             batch as one video and compares the labels on the host. Under
             ``torch.compile(fullgraph=True)``: a :func:`clip_groups`.
-        mode (str): ``'ccl'``, ``'euc'`` or ``'err'``.
-        score (str): Measure distances between ``'prob'`` (softmax) or
-            ``'logit'`` vectors.
-        distance (str): ``'l2'`` is the Euclidean distance, ``'mse'`` the
-            mean over classes of the squared difference.
-        reduction (str): ``'mean'`` or ``'sum'`` over the pairs (Eq. 4) and
-            over the wrong clips (Eq. 5) of a video. The videos of a batch
-            are always averaged.
-        detach_target (bool): Stop the gradient through R, so that Eq. 5
-            moves wrong clips only.
+        mode, score, distance, reduction, detach_target: See
+            :class:`ConsistentConstraintLoss`.
 
     Returns:
         Tensor: A scalar, float32, or float64 for float64 logits.
@@ -220,17 +191,20 @@ def consistent_constraint_loss(
 class ConsistentConstraintLoss(nn.Module):
     """Consistent constraint loss, Shi et al. 2020, Eq. 4, 5 and 6.
 
-    The options are those of :func:`consistent_constraint_loss`.
+    The formulas are in :func:`consistent_constraint_loss`.
 
     Args:
         mode (str): ``'ccl'`` (Eq. 6), ``'euc'`` (Eq. 4) or ``'err'`` (Eq. 5).
             Defaults to ``'ccl'``.
-        score (str): ``'prob'`` or ``'logit'``. Defaults to ``'prob'``.
-        distance (str): ``'l2'`` or ``'mse'``. Defaults to ``'l2'``.
-        reduction (str): ``'mean'`` or ``'sum'`` within a video. Defaults to
-            ``'mean'``.
+        score (str): Measure distances between ``'prob'`` (softmax) or
+            ``'logit'`` vectors. Defaults to ``'prob'``.
+        distance (str): ``'l2'`` is the Euclidean distance, ``'mse'`` the
+            mean over classes of the squared difference. Defaults to ``'l2'``.
+        reduction (str): ``'mean'`` or ``'sum'`` over the pairs (Eq. 4) and
+            over the wrong clips (Eq. 5) of a video. The videos of a batch
+            are always averaged. Defaults to ``'mean'``.
         detach_target (bool): Stop the gradient through the mean of the right
-            clips. Defaults to False.
+            clips, so that Eq. 5 moves wrong clips only. Defaults to False.
     """
 
     def __init__(

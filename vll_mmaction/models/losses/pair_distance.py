@@ -26,12 +26,8 @@ def sum_over_pairs(
 ) -> Tensor:
     """Weighted sum of distances, recomputed once they get too many to keep.
 
-    Args:
-        scores (Tensor): (M, K).
-        first (Tensor): Clip numbers, (P,) int64.
-        second (Tensor): Clip numbers, (P,) int64.
-        clip_weight (Tensor): (M,), weight of the pairs of a clip's video.
-        distance (str): ``'l2'`` or ``'mse'``.
+    Of the scores (M, K) of the clips ``first`` and ``second``, (P,) int64;
+    ``clip_weight`` (M,) is that of the pairs of a clip's video.
     """
     chunk = max(1, _MAX_GATHERED // scores.shape[1])
     if len(first) <= chunk:
@@ -58,10 +54,6 @@ def _weighted_distance(
     clip_weight: Tensor,
     distance: str,
 ) -> Tensor:
-    """Weighted sum of the distances of the pairs (first, second)."""
-    pairs = distance_between(
-        scores.index_select(0, first),
-        scores.index_select(0, second),
-        distance,
-    )
-    return (pairs * clip_weight.index_select(0, first)).sum()
+    a, b = (scores.index_select(0, clips) for clips in (first, second))
+    weight = clip_weight.index_select(0, first)
+    return (distance_between(a, b, distance) * weight).sum()

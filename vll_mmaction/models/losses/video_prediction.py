@@ -36,13 +36,7 @@ def cross_entropy_of_videos(
 ) -> Tensor:
     """Mean over the videos of the cross-entropy of their predictions.
 
-    Args:
-        log_prob (Tensor): Log-probabilities of the videos, (V, K).
-        label (Tensor): Labels of the clips, (M,) int64 or soft, (M, K).
-        videos (BatchVideos): The videos.
-
-    Returns:
-        Tensor: A scalar.
+    From log-probabilities (V, K) and labels of the clips, (M,) or (M, K).
     """
     return -videos.average(of_label(videos.of_clips(log_prob), label))
 

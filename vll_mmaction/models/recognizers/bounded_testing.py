@@ -1,6 +1,6 @@
 """Testing on all clips of a video in bounded memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
+from ..heads.video_level_heads import group_by_clip
 from ..losses.clip_grouping import send_to
 
 # Views of a stream at a time where the config does not say.
@@ -65,18 +66,12 @@ class BoundedTesting:
             scores = self._test_scores(views)
         else:
             order = _clip_by_clip(len(views), data_samples)
-            parts = order.split(self.max_testing_views)
-            scores = _put_back(
-                [
-                    self._test_scores(
-                        views.index_select(
-                            0, send_to(part, views.device)
-                        ).contiguous()
-                    )
-                    for part in parts
-                ],
-                order,
-            )
+            place = send_to(order, views.device)
+            parts = [
+                self._test_scores(views.index_select(0, part).contiguous())
+                for part in place.split(self.max_testing_views)
+            ]
+            scores = _put_back(parts, order)
         return self.cls_head.predict_by_feat(scores, data_samples)
 
     def _test_scores(self, views: Tensor) -> Tensor:
@@ -107,7 +102,8 @@ class BoundedTesting:
             for view in clip.split(self._num_frames(len(clip), test_mode=True))
         )
         scores = []
-        for part in _parts(views, self.max_testing_views or VIEWS_AT_ONCE):
+        at_once = self.max_testing_views or VIEWS_AT_ONCE
+        while part := list(islice(views, at_once)):
             batch = self.data_preprocessor(
                 dict(inputs=[torch.cat(part)], data_samples=data_samples)
             )
@@ -126,23 +122,14 @@ class BoundedTesting:
 def _clip_by_clip(
     num_views: int, data_samples: Sequence[ActionDataSample]
 ) -> Tensor:
-    """Places of the views, the crops of a clip side by side.
+    """Places of all views, the crops of a clip side by side, (M,) int64.
 
-    ``FormatShape`` puts clip k of crop c at ``c * num_clips + k``.
-
-    Args:
-        num_views (int): Of all samples, which have equally many.
-        data_samples (Sequence[ActionDataSample]): Those that know
-            ``num_clips`` may have several crops.
-
-    Returns:
-        Tensor: (num_views,) int64.
+    All samples have equally many; those that know ``num_clips`` may have
+    several crops.
     """
     places = torch.arange(num_views).view(len(data_samples), -1)
     num_clips = data_samples[0].get('num_clips') or places.shape[1]
-    if places.shape[1] % num_clips:
-        return places.flatten()
-    return places.unflatten(1, (-1, num_clips)).transpose(1, 2).flatten()
+    return torch.cat([group_by_clip(x, num_clips) for x in places])
 
 
 def _put_back(parts: Sequence[Tensor], order: Tensor) -> Tensor:
@@ -151,23 +138,8 @@ def _put_back(parts: Sequence[Tensor], order: Tensor) -> Tensor:
     return scores.index_select(0, send_to(order.argsort(), scores.device))
 
 
-def _parts(views: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
-    views = iter(views)
-    while part := list(islice(views, size)):
-        yield part
-
-
 def check_views(name: str, value: int) -> None:
-    """See that a number of clips is one, at least 1.
-
-    Args:
-        name (str): The option, for messages.
-        value (int): Its value.
-
-    Raises:
-        TypeError: It is no int.
-        ValueError: It is below 1.
-    """
+    """Refuse an option's number of clips that is no int, or below 1."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f'{name} must be an int, but got {value!r}')
     if value < 1:

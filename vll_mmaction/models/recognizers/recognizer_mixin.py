@@ -1,6 +1,5 @@
 """Training on all clips of a video in bounded memory."""
 
-import inspect
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -15,32 +14,25 @@ from mmengine.logging import MessageHub, print_log
 from mmengine.model import merge_dict
 from torch import Tensor, nn
 
-from vll_mmaction.structures import DataSamples
+from vll_mmaction.structures import DataSamples, video_ids_of
 
 from ..data_preprocessors.clip_data_preprocessor import (
     ClipDataPreprocessor,
     LateDataPreprocessor,
 )
 from ..losses.clip_grouping import send_to
+from ..losses.clip_loss import takes
 from .bounded_testing import BoundedTesting, check_views
 from .recomputation import recomputed, training_norms
-from .selective_backward import (
-    check_share,
-    draw_weights,
-    video_of_each,
-    weigh_gradient,
-)
+from .selective_backward import check_share, draw_weights, weigh_gradient
 
 
 class _Chunk(NamedTuple):
-    """Clips that are computed at once, ``start`` to ``stop``.
+    """Clips ``start`` to ``stop`` (exclusive), which are computed at once.
 
-    Args:
-        start (int): Place of the first.
-        stop (int): Place behind the last.
-        weights (Tensor, optional): Of the gradient of each clip's feature,
-            (stop - start,); None where all weigh 1.
-        backward (bool): Whether gradient goes through the backbone.
+    ``weights`` (stop - start,) are those of the gradient of each clip's
+    feature, None where all weigh 1; ``backward`` is whether gradient goes
+    through the backbone.
     """
 
     start: int
@@ -122,18 +114,14 @@ class VideoLevelRecognizerMixin(BoundedTesting):
                 'max_training_views and backward_share normalise part by '
                 'part: remove `blending` from the data_preprocessor'
             )
-        if blending is not None and self._loss_knows_videos():
+        loss_cls = getattr(getattr(self, 'cls_head', None), 'loss_cls', None)
+        knows_videos = loss_cls is not None and takes(loss_cls, 'video_ids')
+        if blending is not None and knows_videos:
             raise ValueError(
                 f'{type(blending).__name__} mixes clips of different videos, '
-                f'which {type(self.cls_head.loss_cls).__name__} compares '
+                f'which {type(loss_cls).__name__} compares '
                 'within a video: remove `blending` from the data_preprocessor'
             )
-
-    def _loss_knows_videos(self) -> bool:
-        loss_cls = getattr(getattr(self, 'cls_head', None), 'loss_cls', None)
-        return loss_cls is not None and (
-            'video_ids' in inspect.signature(loss_cls.forward).parameters
-        )
 
     def loss(
         self,
@@ -165,11 +153,7 @@ class VideoLevelRecognizerMixin(BoundedTesting):
         views_a_sample = len(views) // len(data_samples)
         samples = None
         if self.with_neck:
-            samples = [
-                data_sample
-                for data_sample in data_samples
-                for _ in range(views_a_sample)
-            ]
+            samples = [x for x in data_samples for _ in range(views_a_sample)]
         order, weights = self._draw(data_samples, views_a_sample)
         if order is not None:
             views = [views[clip] for clip in order] if raw else views[order]
@@ -196,9 +180,7 @@ class VideoLevelRecognizerMixin(BoundedTesting):
             scores.append(score)
             for name, value in loss_aux.items():
                 share = value * ((chunk.stop - chunk.start) / len(views))
-                losses[name] = (
-                    losses[name] + share if name in losses else share
-                )
+                losses[name] = share + losses.get(name, 0)
         logits = torch.cat(scores)
         if order is not None:
             place = send_to(torch.from_numpy(order.argsort()), logits.device)
@@ -228,7 +210,9 @@ class VideoLevelRecognizerMixin(BoundedTesting):
         key = [hub.get_info('seed'), hub.get_info('iter')]
         if None in key:  # no runner
             key = torch.randint(2**31, (2,)).tolist()
-        videos = video_of_each(data_samples).repeat(views_a_sample)
+        reader = "backward_share draws from each video's clips and"
+        videos = video_ids_of(data_samples, reader, least=0)
+        videos = videos.repeat(views_a_sample)
         weights = draw_weights(videos, self.backward_share, key)
         order = np.argsort(weights > 0, kind='stable')
         return order, weights[order]
@@ -239,13 +223,12 @@ class VideoLevelRecognizerMixin(BoundedTesting):
         """What is computed at once; without gradient first, to free it."""
         size = self.max_training_views or total
         first = 0 if weights is None else int((weights == 0).sum())
+        of_all = None if weights is None else torch.from_numpy(weights)
         chunks = []
         for begin, end in ((0, first), (first, total)):
             for start in range(begin, end, size):
                 stop = min(start + size, end)
-                weight = None
-                if weights is not None:
-                    weight = torch.from_numpy(weights[start:stop])
+                weight = None if of_all is None else of_all[start:stop]
                 chunks.append(_Chunk(start, stop, weight, begin == first))
         return chunks
 

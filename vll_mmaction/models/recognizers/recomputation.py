@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,21 +15,15 @@ def recomputed(model: nn.Module, run: Any, *arguments: Any) -> Any:
     """Call a part of a model, non-reentrantly checkpointed.
 
     Random draws are repeated, also numpy's and Python's, and the statistics
-    of BatchNorm see the clips once.
-
-    Args:
-        model (nn.Module): The model.
-        run (Callable): Part of its forward pass.
-        *arguments: Tensors for it, and others.
-
-    Returns:
-        What ``run`` returns.
+    of BatchNorm see the clips once. Returns what ``run(*arguments)`` does.
     """
+
+    def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+        state = random.getstate(), np.random.get_state()
+        return nullcontext(), _recomputation(model, *state)
+
     return checkpoint(
-        run,
-        *arguments,
-        use_reentrant=False,
-        context_fn=partial(_contexts, model),
+        run, *arguments, use_reentrant=False, context_fn=contexts
     )
 
 
@@ -41,14 +34,6 @@ def training_norms(model: nn.Module) -> list[nn.Module]:
         for module in model.modules()
         if isinstance(module, _BatchNorm) and module.training
     ]
-
-
-def _contexts(
-    model: nn.Module,
-) -> tuple[AbstractContextManager, AbstractContextManager]:
-    """Contexts of the forward pass and of its recomputation."""
-    state = random.getstate(), np.random.get_state()
-    return nullcontext(), _recomputation(model, *state)
 
 
 @contextmanager

@@ -7,26 +7,17 @@ the gradient is unbiased.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from vll_mmaction.structures import DataSamples, meta_of_each
-
 from ..losses.clip_grouping import send_to
 
 
 def check_share(share: Any) -> None:
-    """See that a share of clips is one.
-
-    Args:
-        share (float): ``train_cfg.backward_share``.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It is not above 0 and at most 1.
-    """
+    """Refuse a ``train_cfg.backward_share`` that is no share of clips."""
     if isinstance(share, bool) or not isinstance(share, (int, float)):
         raise TypeError(f'backward_share must be a number, but got {share!r}')
     if not 0 < share <= 1:
@@ -51,8 +42,7 @@ def draw_weights(
             video: integers from 0.
 
     Returns:
-        np.ndarray: Weight of each clip's gradient, (M,) float32, 0 for those
-        that carry none.
+        np.ndarray: (M,) float32, 0 for clips without gradient.
 
     Example:
         >>> import numpy as np
@@ -70,32 +60,6 @@ def draw_weights(
     return weights
 
 
-def video_of_each(data_samples: DataSamples) -> np.ndarray:
-    """Video of each data sample, (N,) int64.
-
-    Args:
-        data_samples (ClipSamples | Sequence[ActionDataSample]): With
-            ``video_id``.
-
-    Returns:
-        np.ndarray: The ids.
-
-    Raises:
-        ValueError: A sample has no ``video_id`` that is an integer from 0.
-    """
-    ids = meta_of_each(data_samples, 'video_id')
-    for video_id in ids:
-        known = isinstance(video_id, (int, np.integer)) and video_id >= 0
-        if not known:
-            raise ValueError(
-                "backward_share draws from each video's clips and needs an "
-                "integer 'video_id' in the meta info of each data sample, but "
-                f'got {video_id!r}: train on a VideoClipDataset, and keep '
-                "'video_id' in the meta_keys of PackActionInputs"
-            )
-    return np.asarray(ids, np.int64)
-
-
 def weigh_gradient(features: Any, weights: Tensor) -> None:
     """Scale the gradient that comes back to features of clips.
 
@@ -106,22 +70,17 @@ def weigh_gradient(features: Any, weights: Tensor) -> None:
     """
     if isinstance(features, Tensor):
         if features.requires_grad:
-            features.register_hook(_Scaling(weights))
+            features.register_hook(partial(_scaled, weights))
         return
     parts = features.values() if isinstance(features, dict) else features
     for part in parts:
         weigh_gradient(part, weights)
 
 
-class _Scaling:
+def _scaled(weights: Tensor, grad: Tensor) -> Tensor:
     """Gradient of some rows of each clip, times the clip's weight."""
-
-    def __init__(self, weights: Tensor) -> None:
-        self._weights = weights
-
-    def __call__(self, grad: Tensor) -> Tensor:
-        weights = send_to(self._weights, grad.device)
-        weights = weights.repeat_interleave(len(grad) // len(weights))
-        # In float32, since half precision would round the weights.
-        scaled = grad * weights.view(-1, *[1] * (grad.dim() - 1))
-        return scaled.to(grad.dtype)
+    weights = send_to(weights, grad.device)
+    weights = weights.repeat_interleave(len(grad) // len(weights))
+    # In float32, since half precision would round the weights.
+    scaled = grad * weights.view(-1, *[1] * (grad.dim() - 1))
+    return scaled.to(grad.dtype)

@@ -1,7 +1,7 @@
 """Stock recognizers for video-level learning."""
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import Any, Optional
 
 from mmaction.models import Recognizer2D, Recognizer3D
 from mmaction.registry import MODELS
@@ -33,23 +33,8 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
         ValueError: It is not known how many frames a clip has in testing.
     """
 
-    def __init__(
-        self,
-        backbone: dict,
-        cls_head: Optional[dict] = None,
-        neck: Optional[dict] = None,
-        train_cfg: Optional[dict] = None,
-        test_cfg: Optional[dict] = None,
-        data_preprocessor: Optional[dict] = None,
-    ) -> None:
-        super().__init__(
-            backbone=backbone,
-            cls_head=cls_head,
-            neck=neck,
-            train_cfg=train_cfg,
-            test_cfg=test_cfg or {},
-            data_preprocessor=data_preprocessor,
-        )
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         # Now rather than after the first epoch.
         if self._segments(test_mode=True) is None:
             raise ValueError(
@@ -60,7 +45,8 @@ class VideoLevelRecognizer2D(VideoLevelRecognizerMixin, Recognizer2D):
             )
 
     def _segments(self, test_mode: bool) -> Optional[int]:
-        segments = self.test_cfg.get('num_segs') if test_mode else None
+        test_cfg = (self.test_cfg if test_mode else None) or {}
+        segments = test_cfg.get('num_segs')
         for part in (self.backbone, getattr(self, 'cls_head', None)):
             segments = segments or getattr(part, 'num_segments', None)
         return segments
