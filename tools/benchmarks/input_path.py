@@ -24,8 +24,7 @@ the rounds, so that a noisy machine does little harm.
 - codec alone: OpenCV decodes every frame and converts none; no reader that
   uses this decoder can be faster.
 
-torchvision's VideoClips and PyTorchVideo's clip sampler take part where they
-are installed. A second table shows where the time of ours goes (not compiled,
+A second table shows where the time of ours goes (not compiled,
 conversion and resizing belong to its last row).
 
 Example::
@@ -183,7 +182,7 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
             os.remove(file)
         read(cached, clips)
 
-    found = {
+    return {
         BASE: lambda: [stock_read([clip]) for clip in clips],
         'stock, one pass': lambda: stock_read(clips),
         'decord in VideoClipDataset': lambda: read(decord, clips),
@@ -204,50 +203,6 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
         CALLS: calls_alone,
         LIMIT: codec_alone,
     }
-    found.update(other_packages(path, len(clips)))
-    return found
-
-
-def other_packages(path: str, num_clips: int) -> dict:
-    """The same by torchvision and PyTorchVideo, where they are installed."""
-    import torch
-
-    found = {}
-    try:
-        from torchvision.datasets.video_utils import VideoClips
-    except (ImportError, RuntimeError):  # built for another PyTorch
-        return found
-    videos = VideoClips([path], 16, 16)
-
-    def transform(frames: torch.Tensor) -> torch.Tensor:
-        """(T, H, W, C) uint8 to (C, T, 112, 112) uint8."""
-        frames = frames.permute(0, 3, 1, 2).float()
-        height, width = frames.shape[-2:]
-        size = (128, round(width * 128 / height))
-        frames = torch.nn.functional.interpolate(frames, size, mode='bilinear')
-        top = np.random.randint(size[0] - 112)
-        left = np.random.randint(size[1] - 112)
-        frames = frames[..., top : top + 112, left : left + 112]
-        return frames.permute(1, 0, 2, 3).round().byte()
-
-    found['torchvision VideoClips'] = lambda: [
-        transform(videos.get_clip(clip)[0]) for clip in range(num_clips)
-    ]
-    try:
-        from pytorchvideo.data.encoded_video import EncodedVideo
-    except (ImportError, RuntimeError):  # built for another PyTorch
-        return found
-
-    def pytorchvideo() -> None:
-        for clip in range(num_clips):
-            video = EncodedVideo.from_path(path, decode_audio=False)
-            start = clip * 16 / 25
-            frames = video.get_clip(start, start + 16 / 25)['video']
-            transform(frames.permute(1, 2, 3, 0))
-            video.close()
-
-    found['PyTorchVideo, a clip at a time'] = pytorchvideo
-    return found
 
 
 def where_time_goes(read: Callable, rounds: int) -> dict:

@@ -14,8 +14,8 @@ import argparse
 import statistics
 
 import torch
-from bench_common import machine, markdown, ratio
-from memory import apart, build, measure_memory, seconds, step
+from bench_common import interleaved, machine, markdown, ratio
+from memory import Setting, apart, build, measure_memory, seconds, step
 from train_step import make_batch
 
 SHARE = 0.5
@@ -24,21 +24,19 @@ CLIPS = 8, 16
 
 
 def measure_time(
-    network: str, narrow: int, clips: int, rounds: int
+    setting: Setting, clips: int, rounds: int
 ) -> dict[str, float]:
     """Time of half the clips and of a forward pass, as multiples of plain's.
 
     Args:
-        network (str): See ``memory.build``.
-        narrow (int): See ``memory.build``.
+        setting (Setting): What is trained.
         clips (int): Clips of the video.
         rounds (int): Steps of each, after one to warm up.
 
     Returns:
         dict[str, float]: ``half`` and ``forward``, medians.
     """
-    plain = build(network, 'plain', narrow, 1)
-    half = build(network, 'half', narrow, 1)
+    plain, half = build(setting, 'plain'), build(setting, 'half')
     batch = make_batch(1, clips)
 
     def forward() -> None:
@@ -50,28 +48,22 @@ def measure_time(
         half=lambda: step(half, batch, 'half', 1),
         forward=forward,
     )
-    taken = {way: [] for way in ways}
-    for number in range(rounds + 1):
-        for way, run in ways.items():
-            start = seconds()
-            run()
-            if number:
-                taken[way].append(seconds() - start)
+    taken = interleaved(ways, rounds, seconds)
     found = {way: ratio(taken[way], taken['plain']) for way in ways}
     found['seconds'] = statistics.median(taken['plain'])
     return found
 
 
-def row(network: str, narrow: int, clips: int, rounds: int) -> list:
+def row(setting: Setting, clips: int, rounds: int) -> list:
     """A row of the table, see :func:`main`."""
-    found = apart(measure_time, network, narrow, clips, rounds)
+    found = apart(measure_time, setting, clips, rounds)
     mib = [
-        apart(measure_memory, network, way, narrow, 1, clips)['mib']
+        apart(measure_memory, setting, way, clips)['mib']
         for way in ('plain', 'half')
     ]
     forward = found['forward']
     return [
-        f'{network}, {clips} clips',
+        f'{setting.network}, {clips} clips',
         f'{found["seconds"]:.2f}',
         f'{forward:.2f}',
         f'{forward + SHARE * (1 - forward):.2f}',
@@ -90,7 +82,7 @@ def main() -> None:
     header = ['', 'plain, s', 'F', 'bound', 'half']
     header += ['MiB, plain', 'MiB, half']
     rows = [
-        row(network, args.narrow, clips, args.rounds)
+        row(Setting(network, args.narrow, 1), clips, args.rounds)
         for network in NETWORKS
         for clips in CLIPS
     ]

@@ -27,6 +27,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Optional
 
 import cv2
@@ -34,20 +35,22 @@ import input_path
 import torch
 from bench_common import (
     encode_video,
+    interleaved,
     machine,
     markdown,
-    processor_seconds,
     ratio,
 )
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmaction.utils import register_all_modules
+from mmengine.config import Config, ConfigDict
 from torch.autograd import DeviceType
 from torch.profiler import profile, record_function
 from torch.utils.flop_counter import FlopCounterMode
 
 import vll_mmaction  # noqa: F401  (before mmaction.models)
 
+CONFIG = Path(__file__).parents[2] / 'configs/vll_c3d_ucf101.py'
 # Name: autocast dtype, TF32, channels_last_3d, torch.compile.
 VARIANTS = {
     'fp32': (None, False, False, False),
@@ -77,42 +80,21 @@ SIZES = {
 }
 
 
-def build(narrow: int) -> torch.nn.Module:
-    """The network of configs/vll_c3d_ucf101.py.
+def model_config(narrow: int) -> ConfigDict:
+    """``model`` of configs/vll_c3d_ucf101.py.
 
     Args:
         narrow (int): All layers have that many times fewer channels.
 
     Returns:
-        nn.Module: The recognizer, in training mode.
+        ConfigDict: The config.
     """
+    config = Config.fromfile(CONFIG).model
     channels = [c // narrow for c in (64, 128, 256, 256, 256)]
-    model = MODELS.build(
-        dict(
-            type='Recognizer3D',
-            backbone=dict(
-                type='C3DLite',
-                conv_channels=channels,
-                fc_channels=4096 // narrow,
-            ),
-            cls_head=dict(
-                type='VideoLevelI3DHead',
-                num_classes=101,
-                in_channels=4096 // narrow,
-                spatial_type=None,
-                dropout_ratio=0,
-                loss_cls=dict(type='VideoLevelLoss'),
-            ),
-            data_preprocessor=dict(
-                type='ClipDataPreprocessor',
-                mean=[123.675, 116.28, 103.53],
-                std=[58.395, 57.12, 57.375],
-                format_shape='NCTHW',
-            ),
-        )
-    )
-    model.init_weights()
-    return model.train()
+    width = 4096 // narrow
+    config.backbone.update(conv_channels=channels, fc_channels=width)
+    config.cls_head.in_channels = width
+    return config
 
 
 def make_batch(videos: int, clips: int) -> dict:
@@ -141,7 +123,7 @@ class Step:
 
     Args:
         variant (tuple): See ``VARIANTS``.
-        narrow (int): See :func:`build`.
+        narrow (int): See :func:`model_config`.
         batch (dict): See :func:`make_batch`.
         device (torch.device): Where it runs.
     """
@@ -149,7 +131,8 @@ class Step:
     def __init__(self, variant, narrow, batch, device) -> None:
         self.dtype, self.tf32, channels_last, compiled = variant
         self.batch, self.device = batch, device
-        self.model = build(narrow).to(device)
+        self.model = MODELS.build(model_config(narrow)).to(device).train()
+        self.model.init_weights()
         if channels_last:
             self.model.backbone.to(memory_format=torch.channels_last_3d)
         if compiled:
@@ -161,11 +144,6 @@ class Step:
         self.scaler = torch.cuda.amp.GradScaler(
             enabled=self.dtype is torch.float16
         )
-
-    def wait(self) -> float:
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize()
-        return time.perf_counter()
 
     def run(self, apart: bool = True) -> dict:
         """Seconds of each part, or of the whole step.
@@ -181,11 +159,11 @@ class Step:
         cast = contextlib.nullcontext()
         if self.dtype is not None:
             cast = torch.autocast(self.device.type, self.dtype)
-        model, times = self.model, [self.wait()]
+        model, times = self.model, [synchronised()]
 
         def done() -> None:
             if apart:
-                times.append(self.wait())
+                times.append(synchronised())
 
         with record_function(STEP):
             batch = {k: list(v) for k, v in self.batch.items()}
@@ -203,7 +181,7 @@ class Step:
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self.optimizer.zero_grad()
-        times.append(self.wait())
+        times.append(synchronised())
         names = PARTS if apart else ('step',)
         return dict(zip(names, (b - a for a, b in zip(times, times[1:]))))
 
@@ -234,6 +212,13 @@ def host_wait_seconds(events: Iterable) -> float:
     )
 
 
+def synchronised() -> float:
+    """Time at which a GPU, where there is one, has done its work, seconds."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def matmul_rate(
     dtype: Optional[torch.dtype], tf32: bool, device: torch.device, size: int
 ) -> float:
@@ -250,16 +235,8 @@ def matmul_rate(
     """
     torch.backends.cuda.matmul.allow_tf32 = tf32
     a = torch.randn(size, size, device=device, dtype=dtype)
-    seconds = []
-    for _ in range(5):
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        a @ a
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / statistics.median(seconds)
+    taken = interleaved({'': lambda: a @ a}, 5, synchronised, warm_up=0)
+    return 2 * size**3 / statistics.median(taken[''])
 
 
 def reading_rates(rounds: int) -> dict[str, float]:
@@ -284,9 +261,8 @@ def reading_rates(rounds: int) -> dict[str, float]:
                 name: ways['ours'],
                 'cache of decoded frames': ways['ours, cache, later epochs'],
             }
-            for way, read in ways.items():
-                seconds = [processor_seconds(read) for _ in range(rounds + 1)]
-                rates[way] = 250 // 16 / statistics.median(seconds[1:])
+            for way, seconds in interleaved(ways, rounds).items():
+                rates[way] = 250 // 16 / statistics.median(seconds)
     return rates
 
 
