@@ -7,7 +7,6 @@ what stops the whole leaves what was found till then.
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +14,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Optional
+
+from limited import run_for
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / 'tools/benchmarks'
@@ -132,26 +132,8 @@ def run(part: Part, seconds: float, log: Path, cuda: bool) -> None:
     if not cuda:
         env.update(CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1')
     began = time.monotonic()
-    with open(log, 'wb') as file:
-        process = subprocess.Popen(
-            [sys.executable, *part.words],
-            cwd=log.parent,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            code: Optional[int] = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            code = None
-        finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.wait()
+    words = [sys.executable, *part.words]
+    code = run_for(seconds, words, log, cwd=log.parent, env=env)
     part.seconds = round(time.monotonic() - began, 1)
     part.state = 'done' if code == 0 else f'failed ({code})'
     if code is None:
