@@ -37,25 +37,28 @@ import json
 import os
 import shutil
 import sys
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+from rich.progress import track
 
-CLASSES = (
-    'left',
-    'right',
-    'up',
-    'down',
-    'clockwise',
-    'counterclockwise',
-    'growing',
-    'shrinking',
+MOTIONS = dict(
+    left=(-1.5, 0, 0, 0),
+    right=(1.5, 0, 0, 0),
+    up=(0, -1.5, 0, 0),
+    down=(0, 1.5, 0, 0),
+    clockwise=(0, 0, 6, 0),
+    counterclockwise=(0, 0, -6, 0),
+    growing=(0, 0, 0, 0.06),
+    shrinking=(0, 0, 0, -0.06),
 )
+"""Pixels to the right and down, degrees clockwise, and logarithm of the scale,
+a frame at a usual pace."""
+
+CLASSES = tuple(MOTIONS)
 STILL = len(CLASSES)
 """Motion of a segment in which nothing moves."""
 
@@ -223,7 +226,10 @@ def render_video(plan):
     size = rng.uniform(0, high - low)
     for segment, motion in enumerate(plan.shown):
         start, end = plan.frames_of(segment)
-        step, turn, growth = _velocity(rng, motion)
+        shown = (
+            (0, 0, 0, 0) if motion == STILL else [*MOTIONS.values()][motion]
+        )
+        *step, turn, growth = rng.uniform(0.6, 1.4) * np.array(shown)
         for _ in range(start, end):
             matrix = _sheet_per_screen(angle, low + size)
             offset = spot - matrix @ centre
@@ -239,22 +245,6 @@ def render_video(plan):
             spot = (spot - matrix @ step) % SHEET
             angle = angle + turn
             size = (size + growth) % (high - low)
-
-
-def _velocity(rng, motion):
-    """Return pixels, degrees and log scale a frame of a motion."""
-    step, turn, growth = np.zeros(2), 0.0, 0.0
-    pace = rng.uniform(0.6, 1.4)
-    name = None if motion == STILL else CLASSES[motion]
-    if name in ('left', 'right'):
-        step[0] = 1.5 * pace * (1 if name == 'right' else -1)
-    elif name in ('up', 'down'):
-        step[1] = 1.5 * pace * (1 if name == 'down' else -1)
-    elif name in ('clockwise', 'counterclockwise'):
-        turn = 6.0 * pace * (1 if name == 'clockwise' else -1)
-    elif name in ('growing', 'shrinking'):
-        growth = 0.06 * pace * (1 if name == 'growing' else -1)
-    return step, turn, growth
 
 
 def _sheet_per_screen(angle, log_scale):
@@ -407,15 +397,13 @@ def _build(out, parameters):
         for split in SPLITS:
             (folder / split).mkdir(parents=True)
         everything = [plan for split in SPLITS for plan in plans[split]]
-        with _progress(len(everything)) as advance:
-            for plan in everything:
-                write_video(
-                    folder / plan.path,
-                    render_video(plan),
-                    plan.num_frames,
-                    parameters['codec'],
-                )
-                advance()
+        for plan in track(everything, 'writing videos'):
+            write_video(
+                folder / plan.path,
+                render_video(plan),
+                plan.num_frames,
+                parameters['codec'],
+            )
         _write_lists(folder, plans)
         sizes = {p.path: (folder / p.path).stat().st_size for p in everything}
         _take_place(folder, out)
@@ -490,28 +478,6 @@ def _refuse_foreign_files(out):
         )
 
 
-@contextmanager
-def _progress(total):
-    """Yield a function to call after each video: a bar, or plain lines."""
-    if sys.stdout.isatty():
-        from rich.progress import Progress
-
-        with Progress() as bar:
-            task = bar.add_task('writing videos', total=total)
-            yield lambda: bar.advance(task)
-        return
-    start, done = time.time(), 0
-
-    def advance():
-        nonlocal done
-        done += 1
-        if done * 5 // total > (done - 1) * 5 // total:
-            seconds = time.time() - start
-            print(f'{done}/{total} videos, {seconds:.0f} s', flush=True)
-
-    yield advance
-
-
 def _number(text, least):
     number = int(text)
     if number < least:
@@ -541,6 +507,7 @@ def parse_args(args=None):
     parser.add_argument('out', type=Path, help='output folder')
     parser.add_argument(
         '--videos',
+        dest='num_train',
         type=_count,
         default=208,
         metavar='N',
@@ -548,6 +515,7 @@ def parse_args(args=None):
     )
     parser.add_argument(
         '--test-videos',
+        dest='num_test',
         type=_count,
         default=104,
         metavar='M',
@@ -578,18 +546,11 @@ def main(args=None):
     """Make the set as the command line says."""
     args = parse_args(args)
     try:
-        made = make_videos(
-            args.out,
-            args.videos,
-            args.test_videos,
-            args.seed,
-            args.codec,
-            args.ambiguity,
-        )
+        made = make_videos(**vars(args))
     except VideoSetError as error:
         sys.exit(f'make_videos: {error}')
     if made:
-        print(f'{args.videos} + {args.test_videos} videos in {args.out}')
+        print(f'{args.num_train} + {args.num_test} videos in {args.out}')
     else:
         print(f'{args.out} is complete, nothing to do')
 
