@@ -44,6 +44,7 @@ from bench_common import machine, markdown
 from mmaction.registry import HOOKS, TRANSFORMS
 from mmcv.transforms import BaseTransform
 from mmengine.hooks import CheckpointHook
+from stock_tools import free_port
 
 from vll_mmaction.engine.hooks import AtomicCheckpointHook
 
@@ -120,10 +121,7 @@ class Count:
 class LaunchedTraining:
     """``tools/dist_train.sh``; all processes below it can be killed.
 
-    Args:
-        arguments (Sequence[str]): Of ``train.py``.
-        log (Path): File that output is appended to.
-        processes (int): As for ``ForkedTraining``.
+    Arguments are those of ``ForkedTraining``.
     """
 
     def __init__(self, arguments, log: Path, processes: int) -> None:
@@ -133,7 +131,7 @@ class LaunchedTraining:
         with open(log, 'ab') as file:
             self.process = subprocess.Popen(
                 ['bash', str(script), config, count, *more],
-                env=dict(os.environ, PORT=str(runs.free_port())),
+                env=dict(os.environ, PORT=str(free_port())),
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
@@ -166,11 +164,7 @@ def half_written(work: Path) -> dict[Path, int]:
 
 
 class Writings:
-    """Tells when the file of a checkpoint is begun (Linux: inotify).
-
-    Args:
-        folder (Path): The work folder.
-    """
+    """Tells when the file of a checkpoint is begun (Linux: inotify)."""
 
     CREATE, MODIFY, NONBLOCK = 0x100, 0x2, 0x800
 
@@ -277,8 +271,7 @@ class Case:
     def run(self, launched: int = 0) -> None:
         """Train once to the end, through kills, and compare.
 
-        Args:
-            launched (int): How many of the parts ``dist_train.sh`` starts.
+        ``dist_train.sh`` starts so many of the parts.
         """
         self.count.runs += 1
         work = self.folder / f'killed_{self.count.runs}'

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import stress_runs as runs
-from bench_common import machine, markdown
+from bench_common import machine, markdown, megabytes
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
 
@@ -58,33 +58,16 @@ class MemoryHook(Hook):
 def measure(pid: int) -> tuple[float, float, int]:
     """What a process holds.
 
-    Args:
-        pid (int): Its id.
-
     Returns:
         tuple: MiB of memory, MiB of it shared, number of open files.
     """
-    sizes = {}
-    for line in Path(f'/proc/{pid}/status').read_text().splitlines():
-        name, _, rest = line.partition(':')
-        if name.startswith('Rss'):
-            sizes[name] = int(rest.split()[0]) / 1024
+    shared = megabytes('RssShmem', pid)
     files = len(os.listdir(f'/proc/{pid}/fd'))
-    shared = sizes['RssShmem']
-    return sizes['RssAnon'] + shared, shared, files
+    return megabytes('RssAnon', pid) + shared, shared, files
 
 
 def train(work: Path, epochs: int, videos: int) -> list[dict]:
-    """Train and measure.
-
-    Args:
-        work (Path): Where all files go.
-        epochs (int): Number of epochs.
-        videos (int): Number of training videos.
-
-    Returns:
-        list[dict]: :func:`measure` of each process, for each epoch.
-    """
+    """Train; :func:`measure` of each process, for each epoch."""
     data = runs.make_data(work / 'data', videos, max(8, videos // 10))
     shutil.rmtree(work / 'run', ignore_errors=True)
     config = runs.write_config(
@@ -95,11 +78,6 @@ def train(work: Path, epochs: int, videos: int) -> list[dict]:
     words = [config, '--work-dir', work / 'run/work', '--seed', '1']
     runs.ForkedTraining(words, work / 'run/log.txt').wait(3600)
     return [json.loads(line) for line in lines.read_text().splitlines()]
-
-
-def growth(values: np.ndarray) -> float:
-    """Slope of the line through values, an epoch."""
-    return float(np.polyfit(np.arange(len(values)), values, 1)[0])
 
 
 def judge(
@@ -121,7 +99,9 @@ def judge(
         # Those of validation come late.
         lines = lines[min(warm_up, len(lines) // 2) :]
         for name, values in zip(NAMES, np.array(lines, float).T):
-            slope = growth(values) if len(values) > 1 else 0.0
+            slope = 0.0
+            if len(values) > 1:
+                slope = np.polyfit(range(len(values)), values, 1)[0]
             if name == 'files':
                 good = values[-1] <= values[0]
             else:

@@ -32,6 +32,7 @@ import stress_runs as runs
 from bench_common import machine, markdown
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
+from stock_tools import free_port
 
 VIDEOS, TEST_VIDEOS = 24, 8
 # Shorter than the distributed timeout, as in the configs of this project.
@@ -76,7 +77,7 @@ class Job:
         with open(self.log, 'wb') as file:
             self.process = subprocess.Popen(
                 [str(word) for word in words],
-                env=dict(os.environ, PORT=str(runs.free_port())),
+                env=dict(os.environ, PORT=str(free_port())),
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
@@ -223,13 +224,7 @@ FAULTS = [
 def try_fault(
     folder: Path, data: Path, fault: tuple, timeout: int
 ) -> tuple[list, bool]:
-    """Start a job, let it happen, see what comes of it.
-
-    Args:
-        folder (Path): Where the job's files go.
-        data (Path): Folder of the videos, which are copied.
-        fault (tuple): A row of ``FAULTS``.
-        timeout (int): Distributed timeout in seconds.
+    """Start a job, let one of ``FAULTS`` happen, see what comes of it.
 
     Returns:
         tuple: The row of the table, and whether all is well.

@@ -13,7 +13,6 @@ import ctypes
 import os
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 import tools_path
 import make_videos
 import torch
+from stock_tools import free_port
 
 import vll_mmaction  # noqa: F401  (before the first import of mmaction.models)
 from vll_mmaction.__main__ import find_tool
@@ -54,16 +54,7 @@ default_hooks = dict(
 
 
 def make_data(folder: Path, videos: int, test_videos: int) -> Path:
-    """Generate the data set, or keep the one that is there.
-
-    Args:
-        folder (Path): Where to.
-        videos (int): Number of training videos.
-        test_videos (int): Number of test videos.
-
-    Returns:
-        Path: The folder.
-    """
+    """Generate the data set, or keep the one that is there; its folder."""
     make_videos.make_videos(folder, videos, test_videos)
     return folder
 
@@ -75,17 +66,10 @@ def write_config(
     workers: int = 2,
     channels: int = 64,
 ) -> Path:
-    """Write a small config.
+    """Write a small config; its path.
 
-    Args:
-        path (Path): File to write.
-        data (Path): Folder of :func:`make_data`.
-        extra (str): Python that follows.
-        workers (int): Data loading workers of each process.
-        channels (int): Width of the FC layers, and so size of a checkpoint.
-
-    Returns:
-        Path: The file.
+    ``extra`` is Python that follows, ``channels`` the width of the FC layers,
+    and so the size of a checkpoint.
     """
     base = tools_path.ROOT / 'configs/quickstart/vll_c3d_finetune.py'
     text = CONFIG.format(
@@ -118,12 +102,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def kill(process: subprocess.Popen, others: list[int]) -> None:
-    """SIGKILL to a process and others, and wait till none is left.
-
-    Args:
-        process (Popen): A child of this process.
-        others (list[int]): Any other processes; some may have ended.
-    """
+    """SIGKILL to a child and others, and wait till none is left."""
     for pid in (process.pid, *others):
         try:
             os.kill(pid, signal.SIGKILL)
@@ -135,13 +114,6 @@ def kill(process: subprocess.Popen, others: list[int]) -> None:
             os.waitpid(pid, 0)
         except ChildProcessError:
             pass
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 class ForkedTraining:
