@@ -78,7 +78,6 @@ CODECS = {'XVID': '.avi', 'mp4v': '.mp4', 'MJPG': '.avi'}
 """MJPG is part of OpenCV itself, the others need its FFmpeg."""
 
 STAMP = 'make_videos.json'
-UNFINISHED = '.unfinished'
 GENERATOR = 1
 """Raise this when the same parameters give other videos than before."""
 
@@ -338,8 +337,8 @@ def make_videos(
 ):
     """Make the set, or keep the one that is there and complete.
 
-    A new set is made beside an old one, in a hidden folder, and takes its
-    place when it is whole. Nothing but a set's own files is ever removed.
+    A set that is not whole has no ``train.txt``, and is made anew the next
+    time. Nothing but a set's own files is ever removed.
 
     Args:
         out (str | Path): Output folder: new, empty, or with an older set.
@@ -371,8 +370,6 @@ def make_videos(
         out.mkdir(parents=True, exist_ok=True)
         if not (out / STAMP).exists():
             _refuse_foreign_files(out)
-            # From here on the folder is known as ours, also after a stop.
-            _write_stamp(out, dict(complete=False))
         _build(out, parameters)
     except OSError as error:
         raise VideoSetError(f"can't write to {out}: {error}") from error
@@ -391,34 +388,26 @@ def _build(out, parameters):
         )
         for split in SPLITS
     }
-    folder = out / UNFINISHED
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        for split in SPLITS:
-            (folder / split).mkdir(parents=True)
-        everything = [plan for split in SPLITS for plan in plans[split]]
-        for plan in track(everything, 'writing videos'):
-            write_video(
-                folder / plan.path,
-                render_video(plan),
-                plan.num_frames,
-                parameters['codec'],
-            )
-        _write_lists(folder, plans)
-        sizes = {p.path: (folder / p.path).stat().st_size for p in everything}
-        _take_place(folder, out)
-        _write_stamp(
-            out, dict(complete=True, parameters=parameters, sizes=sizes)
-        )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    # From here on the folder is known as ours, also after a stop.
+    _write_stamp(out, dict(complete=False))
+    for name in reversed(ENTRIES):
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
+        else:
+            (out / name).unlink(missing_ok=True)
+    for split in SPLITS:
+        (out / split).mkdir()
+    everything = [plan for split in SPLITS for plan in plans[split]]
+    for plan in track(everything, 'writing videos'):
+        frames = render_video(plan)
+        codec = parameters['codec']
+        write_video(out / plan.path, frames, plan.num_frames, codec)
+    _write_lists(out, plans)
+    sizes = {p.path: (out / p.path).stat().st_size for p in everything}
+    _write_stamp(out, dict(complete=True, parameters=parameters, sizes=sizes))
 
 
 def _write_lists(folder, plans):
-    for split in SPLITS:
-        lines = [f'{plan.path} {plan.label}\n' for plan in plans[split]]
-        (folder / f'{split}.txt').write_text(''.join(lines))
-    (folder / 'classes.txt').write_text('\n'.join(CLASSES) + '\n')
     with open(folder / 'segments.csv', 'w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(
@@ -432,18 +421,10 @@ def _write_lists(folder, plans):
                     + [*plan.frames_of(segment), (*CLASSES, 'still')[motion]]
                     + [int(motion != plan.label)]
                 )
-
-
-def _take_place(folder, out):
-    """Move a whole set from its hidden folder over what was there."""
-    _write_stamp(out, dict(complete=False))
-    for name in reversed(ENTRIES):
-        if (out / name).is_dir():
-            shutil.rmtree(out / name)
-        elif (out / name).exists():
-            (out / name).unlink()
-    for name in ENTRIES:
-        os.replace(folder / name, out / name)
+    (folder / 'classes.txt').write_text('\n'.join(CLASSES) + '\n')
+    for split in reversed(SPLITS):
+        lines = [f'{plan.path} {plan.label}\n' for plan in plans[split]]
+        (folder / f'{split}.txt').write_text(''.join(lines))
 
 
 def _is_complete(out, parameters):
