@@ -68,9 +68,15 @@ def check_state(run: Run, state: dict) -> None:
 
 
 def write_state(folder: Path, state: dict) -> None:
-    temporary = folder / f'{STATE}.tmp'
-    temporary.write_text(json.dumps(state, indent=2) + '\n')
-    os.replace(temporary, folder / STATE)
+    write_whole(folder / STATE, json.dumps(state, indent=2) + '\n')
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, which nobody sees half of."""
+    temporary = path.with_name(f'{path.name}.tmp')
+    with open(temporary, 'w', newline='') as file:
+        file.write(text)
+    os.replace(temporary, path)
 
 
 def _git(*words: str) -> str:
