@@ -22,7 +22,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -32,7 +31,6 @@ import stress_runs as runs
 from bench_common import machine, markdown
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
-from stock_tools import free_port
 
 VIDEOS, TEST_VIDEOS = 24, 8
 # Shorter than the distributed timeout, as in the configs of this project.
@@ -69,18 +67,10 @@ class Job:
             read_seconds=READ_SECONDS,
         )
         config = runs.write_config(folder / 'config.py', data, extra)
-        script = runs.ROOT / 'tools/dist_train.sh'
-        words = ['bash', script, config, 2, '--work-dir', folder / 'work']
-        words += ['--seed', 1]
+        words = [config, '--work-dir', folder / 'work', '--seed', '1']
         self.stopped: list[int] = []
         self.log = folder / 'log.txt'
-        with open(self.log, 'wb') as file:
-            self.process = subprocess.Popen(
-                [str(word) for word in words],
-                env=dict(os.environ, PORT=str(free_port())),
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
+        self.process = runs.launch(words, self.log, 2)
 
     def said(self) -> str:
         """What is in the log so far."""

@@ -13,11 +13,11 @@ import ctypes
 import os
 import runpy
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import STDOUT, Popen
 
 import tools_path
 import make_videos
@@ -101,7 +101,7 @@ def descendants(pid: int) -> list[int]:
     return found[1:]
 
 
-def kill(process: subprocess.Popen, others: list[int]) -> None:
+def kill(process: Popen, others: list[int]) -> None:
     """SIGKILL to a child and others, and wait till none is left."""
     for pid in (process.pid, *others):
         try:
@@ -114,6 +114,22 @@ def kill(process: subprocess.Popen, others: list[int]) -> None:
             os.waitpid(pid, 0)
         except ChildProcessError:
             pass
+
+
+def launch(arguments: Sequence, log: Path, processes: int) -> Popen:
+    """Start ``tools/dist_train.sh``, which appends its output to a file.
+
+    ``arguments`` are those of ``train.py``.
+    """
+    config, *more = map(str, arguments)
+    script = str(tools_path.ROOT / 'tools/dist_train.sh')
+    with open(log, 'ab') as file:
+        return Popen(
+            ['bash', script, config, str(processes), *more],
+            env=dict(os.environ, PORT=str(free_port())),
+            stdout=file,
+            stderr=STDOUT,
+        )
 
 
 class ForkedTraining:
