@@ -223,31 +223,21 @@ def main() -> None:
         for way, title in WAYS.items():
             found = SimpleNamespace(**apart(measure, size, way))
             rows.append(
-                [
-                    f'{size:,}',
-                    title,
-                    f'{found.clips:,}',
-                    found.startup,
-                    found.peak,
-                    found.private,
-                    found.epoch,
-                    1e6 * found.lookup,
-                ]
+                {
+                    'videos': f'{size:,}',
+                    'way': title,
+                    'clips': f'{found.clips:,}',
+                    'start-up, s': found.startup,
+                    'private memory at most, MB': found.peak,
+                    'then, MB': found.private,
+                    'dealing an epoch to 8 ranks, s': found.epoch,
+                    'looking up a clip, us': 1e6 * found.lookup,
+                }
             )
         workers.append([f'{size:,}', found.fork, found.spawn])
     print(machine())
     print('\nProcessor time and memory beyond the imports, one run each:\n')
-    header = [
-        'videos',
-        'way',
-        'clips',
-        'start-up, s',
-        'private memory at most, MB',
-        'then, MB',
-        'dealing an epoch to 8 ranks, s',
-        'looking up a clip, us',
-    ]
-    print(markdown(header, rows))
+    print(markdown(rows[0], [row.values() for row in rows]))
     print(
         "\nGrowth of a data loader's worker, MB, while it looks up a clip of"
     )
