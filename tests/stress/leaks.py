@@ -12,7 +12,7 @@ them the growth an epoch is fitted by a line.
     python tests/stress/leaks.py --work /tmp/leaks
 
 Something leaks if a process ends with more open files than it had then, or if
-its memory grows by more than ``--tolerance`` MiB an epoch.
+its memory grows by more than half a MiB an epoch.
 """
 
 import argparse
@@ -34,6 +34,7 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=True, interval=1), logger=dict(interval=20))
 custom_hooks = [*_base_.custom_hooks, dict(type='MemoryHook')]
 """
+TOLERANCE = 0.5  # MiB an epoch
 NAMES = 'memory', 'shared', 'files'
 
 
@@ -80,19 +81,8 @@ def train(work: Path, epochs: int, videos: int) -> list[dict]:
     return [json.loads(line) for line in lines.read_text().splitlines()]
 
 
-def judge(
-    measured: list[dict], warm_up: int, tolerance: float
-) -> tuple[list, bool]:
-    """Rows of the table, and whether nothing leaks.
-
-    Args:
-        measured (list[dict]): Of :func:`train`.
-        warm_up (int): Epochs to leave out.
-        tolerance (float): MiB an epoch that memory may grow by.
-
-    Returns:
-        tuple: A row a process and quantity; True if all are flat.
-    """
+def judge(measured: list[dict], warm_up: int) -> tuple[list, bool]:
+    """Rows of the table, and whether nothing leaks after some epochs."""
     rows, flat = [], True
     for process in measured[-1]:
         lines = [line[process] for line in measured if process in line]
@@ -105,7 +95,7 @@ def judge(
             if name == 'files':
                 good = values[-1] <= values[0]
             else:
-                good = slope <= tolerance
+                good = slope <= TOLERANCE
             flat = flat and good
             row = process, name, values[0], values[-1], values.max()
             rows.append((*row, f'{slope:+.3f}', 'flat' if good else 'GROWS'))
@@ -119,13 +109,10 @@ def main() -> None:
     parser.add_argument('--epochs', type=int, default=20)
     parser.add_argument('--videos', type=int, default=200)
     parser.add_argument('--warm-up', type=int, default=5)
-    parser.add_argument(
-        '--tolerance', type=float, default=0.5, help='MiB an epoch'
-    )
     args = parser.parse_args()
     runs.prepare()
     measured = train(args.work.resolve(), args.epochs, args.videos)
-    rows, flat = judge(measured, args.warm_up, args.tolerance)
+    rows, flat = judge(measured, args.warm_up)
     header = (
         *('process', 'quantity', f'after epoch {args.warm_up + 1}', 'last'),
         *('most', 'growth an epoch', 'verdict'),

@@ -13,7 +13,6 @@ import runpy
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -120,12 +119,7 @@ class BadCommand(Exception):
 def commands(script: str, folder: Path) -> list[list[str]]:
     """The words of each command that a shell script comes to.
 
-    Args:
-        script (str): The script; variables, loops and quotes are bash's.
-        folder (Path): An empty folder to do it in.
-
-    Returns:
-        list[list[str]]: Programs and their arguments.
+    Variables, loops and quotes are bash's, which works in an empty folder.
     """
     for name in ('docs', 'work_dirs'):  # files may be written there
         (folder / name).mkdir(exist_ok=True)
@@ -150,18 +144,11 @@ def is_run_here(words: list[str]) -> bool:
 
 
 def check(words: list[str], page_configs: dict[str, Config]) -> None:
-    """See that a command would work.
+    """See that a command would work, or raise a ``BadCommand``.
 
     Of those that are run, only what a run would not tell: a misspelt key of
-    ``--cfg-options`` is a new key.
-
-    Args:
-        words (list[str]): Program and arguments.
-        page_configs (dict[str, Config]): Configs by the names that the page
-            gives them.
-
-    Raises:
-        BadCommand: It would not, or it is not known how to tell.
+    ``--cfg-options`` is a new key. ``page_configs`` has configs by the names
+    that the page gives them.
     """
     if any(word.startswith('[-') for word in words):  # as usages have them
         words = [word.strip('[]') for word in words]
@@ -307,39 +294,20 @@ class _Parsed(Exception):
     """Carries the arguments out of a script."""
 
 
-@contextmanager
-def _as_script(script: str, args: list[str]):
-    kept = list(sys.argv), list(sys.path)
-    sys.argv = [script, *args]
-    sys.path.insert(0, os.path.dirname(script))
-    try:
-        yield
-    finally:
-        sys.argv, sys.path[:] = kept
-
-
 def parse_arguments(script: str, args: list[str]) -> argparse.Namespace:
-    """What the parser of a script makes of arguments; nothing else runs.
-
-    Args:
-        script (str): Path of a Python script.
-        args (list[str]): Its arguments.
-
-    Returns:
-        argparse.Namespace: The arguments.
-
-    Raises:
-        BadCommand: The parser refuses them, or there is none.
-    """
+    """What the parser of a script makes of arguments; nothing else runs."""
     original = argparse.ArgumentParser.parse_args
 
     def parse_args(self, *given, **kwargs):
         raise _Parsed(original(self, *given, **kwargs))
 
     parser = argparse.ArgumentParser
-    patch = mock.patch.object(parser, 'parse_args', parse_args)
-    name = os.path.relpath(script, ROOT)
-    with _as_script(script, args), patch:
+    name, path = os.path.relpath(script, ROOT), os.path.dirname(script)
+    with (
+        mock.patch.object(parser, 'parse_args', parse_args),
+        mock.patch.object(sys, 'argv', [script, *args]),
+        mock.patch.object(sys, 'path', [path, *sys.path]),
+    ):
         try:
             runpy.run_path(script, run_name='__main__')
         except _Parsed as parsed:
