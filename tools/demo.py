@@ -29,13 +29,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 from torch import nn
@@ -367,17 +361,8 @@ def run(args: argparse.Namespace) -> tuple[dict, int]:
     folder = args.video.is_dir()
     votes, failed = {}, {}
     console = Console(stderr=True)
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
     bar = Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
+        console=console, transient=True, disable=not console.is_terminal
     )
     with bar as progress:
         task = progress.add_task('videos', total=len(jobs), visible=folder)

@@ -52,6 +52,7 @@ CODECS = {
     'XviD, every 250, B-frames': ('250.avi', 'mpeg4', 250, 2),
     'H.264, every 250, B-frames': ('250.mp4', 'libx264', 250, 2),
 }
+FRAMES = 250
 BASE = 'stock, a clip at a time'
 WHOLE = 'ours'
 CALLS = "OpenCV's calls alone"
@@ -260,7 +261,7 @@ def where_time_goes(read: Callable, rounds: int) -> dict:
 
 
 def measure(
-    rounds: int, num_frames: int, codecs=CODECS
+    rounds: int, num_frames: int = FRAMES, codecs=CODECS
 ) -> tuple[list[list], list[list]]:
     """Rows of the tables.
 
@@ -310,7 +311,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--quick', action='store_true', help='a minute')
     parser.add_argument('--rounds', type=int, help='times each is measured')
-    parser.add_argument('--frames', type=int, default=250, help='a video')
     args = parser.parse_args()
     warnings.simplefilter('ignore')
     cv2.setNumThreads(0)
@@ -320,10 +320,10 @@ def main() -> None:
     torch.set_num_threads(1)
     init_default_scope('mmaction')
     rounds = args.rounds or (3 if args.quick else 11)
-    rows, parts = measure(rounds, args.frames)
+    rows, parts = measure(rounds)
     print(machine())
     print(
-        f'Videos of {args.frames} frames, medians of {rounds} rounds: speed '
+        f'Videos of {FRAMES} frames, medians of {rounds} rounds: speed '
         'by processor time (share of the codec alone)\n'
     )
     print(markdown(['reading', *CODECS], rows))

@@ -21,6 +21,8 @@ from train_step import make_batch
 SHARE = 0.5
 NETWORKS = 'C3D-lite', 'SlowOnly-18'
 CLIPS = 8, 16
+NARROW = 8
+"""All layers have that many times fewer channels."""
 
 
 def measure_time(
@@ -76,13 +78,12 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--narrow', type=int, default=8)
     args = parser.parse_args()
-    print(f'{machine()}, channels / {args.narrow}\n', flush=True)
+    print(f'{machine()}, channels / {NARROW}\n', flush=True)
     header = ['', 'plain, s', 'F', 'bound', 'half']
     header += ['MiB, plain', 'MiB, half']
     rows = [
-        row(Setting(network, args.narrow, 1), clips, args.rounds)
+        row(Setting(network, NARROW, 1), clips, args.rounds)
         for network in NETWORKS
         for clips in CLIPS
     ]

@@ -43,21 +43,6 @@ def read_frames(path: Path) -> dict:
         return {x['video']: int(x['frames']) for x in csv.DictReader(file)}
 
 
-def choose(names: list, number: int, seed: int) -> list:
-    """A seeded part of the videos, in their order.
-
-    Args:
-        names (list[str]): All videos.
-        number (int): How many.
-        seed (int): Seed of the choice.
-
-    Returns:
-        list[str]: Those chosen.
-    """
-    chosen = set(random.Random(seed).sample(names, min(number, len(names))))
-    return [name for name in names if name in chosen]
-
-
 def write_video(path: Path, frames: int) -> None:
     """Write a grey video.
 
@@ -162,9 +147,6 @@ def main(args=None) -> None:
     parser.add_argument(
         '--videos', type=int, help='a random part of so many (default: all)'
     )
-    parser.add_argument(
-        '--seed', type=int, default=0, help='of that part (default: 0)'
-    )
     args = parser.parse_args(args)
     source = SOURCES[args.name]
     if args.out.exists():
@@ -175,8 +157,8 @@ def main(args=None) -> None:
         unknown = [x for x in names if x.rsplit('.', 1)[0] not in frames]
         if unknown:
             sys.exit(f'{args.frames} has no frame count of {unknown[0]}')
-        if args.videos:
-            names = choose(names, args.videos, args.seed)
+        if args.videos and args.videos < len(names):
+            names = sorted(random.Random(0).sample(names, args.videos))
         for name in track(names, 'writing videos'):
             path = args.out / source.video_folders[-1] / name
             write_video(path, frames[name.rsplit('.', 1)[0]])
