@@ -48,13 +48,7 @@ WAYS = dict(
 
 
 def write_data_set(folder: Path, num_videos: int, with_files: bool) -> None:
-    """Write an annotation file and its index.
-
-    Args:
-        folder (pathlib.Path): Where to.
-        num_videos (int): Number of videos.
-        with_files (bool): Whether each video is there, as an empty file.
-    """
+    """Write an annotation file, its index and, if wanted, empty videos."""
     rng = np.random.default_rng(0)
     frames = (16 * rng.choice(load('ucf101').counts, num_videos)).tolist()
     names = [f'class_{k % 101}/v_{k:07d}.avi' for k in range(num_videos)]
@@ -139,11 +133,7 @@ def growth_of_worker(dataset: Sized, counts: np.ndarray, method: str) -> float:
 
 
 def measure(num_videos: int, way: str) -> dict:
-    """Build a dataset of so many videos and time it, in this process.
-
-    Args:
-        num_videos (int): Number of videos.
-        way (str): One of ``WAYS``.
+    """Build a dataset by one of ``WAYS`` and time it, in this process.
 
     Returns:
         dict: ``startup``, ``epoch``, ``lookup`` (processor seconds),
@@ -190,14 +180,7 @@ def measure(num_videos: int, way: str) -> dict:
 
 
 def count_frames_seconds(num_videos: int) -> float:
-    """Seconds by the clock to count the frames of a video of 186 frames.
-
-    Args:
-        num_videos (int): Videos to count, files of their own.
-
-    Returns:
-        float: Seconds a video, on all cores.
-    """
+    """Seconds by the clock to count a video of 186 frames, on all cores."""
     with tempfile.TemporaryDirectory() as name:
         first = encode_video(os.path.join(name, '0.avi'), num_frames=186)
         paths = [first]

@@ -61,15 +61,9 @@ def write_videos(folder: Path) -> None:
 
 
 def build_loader(way: str, folder: Path, workers: int) -> DataLoader:
-    """A loader that never ends.
+    """A loader of batches of ``VIDEOS`` videos, or as many clips, without end.
 
-    Args:
-        way (str): One of ``WAYS``.
-        folder (Path): See :func:`write_videos`.
-        workers (int): Number of worker processes.
-
-    Returns:
-        DataLoader: Batches of ``VIDEOS`` videos, or as many clips.
+    ``way`` is one of ``WAYS``.
     """
     stock = way == 'MMAction2'
     if stock:
@@ -130,12 +124,7 @@ class Receiver:
         self.scores = torch.randn(VIDEOS * CLIPS, CLASSES)
 
     def receive(self, batches: Iterator[dict], copy: bool) -> None:
-        """All that is done with a batch.
-
-        Args:
-            batches (Iterator[dict]): Where the next comes from.
-            copy (bool): Whether to copy the pixels where they are one tensor.
-        """
+        """All that is done with a batch; copies pixels in one tensor."""
         data = self.preprocessor.cast_data(next(batches))
         inputs, samples = data['inputs'], data['data_samples']
         if not isinstance(inputs, Tensor):
@@ -151,11 +140,6 @@ class Receiver:
 
 def measure(folder: Path, workers: int, rounds: int) -> dict[str, float]:
     """Processor time of the main process by way.
-
-    Args:
-        folder (Path): See :func:`write_videos`.
-        workers (int): Worker processes of each loader.
-        rounds (int): Batches of each, after two to warm up.
 
     Returns:
         dict[str, float]: Microseconds a clip, median of the batches.

@@ -206,6 +206,22 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
     }
 
 
+def ways_of_codecs(
+    folder: str, num_frames: int = FRAMES, codecs: dict = CODECS
+) -> Iterator[tuple[str, dict]]:
+    """Each codec's name, and :func:`rivals` on a video that it encoded."""
+    ann_file, cache = (os.path.join(folder, x) for x in ('ann.txt', 'cache'))
+    for name, (ending, codec, distance, b_frames) in codecs.items():
+        path = encode_video(
+            os.path.join(folder, ending),
+            codec,
+            num_frames,
+            key_frame_every=distance,
+            b_frames=b_frames,
+        )
+        yield name, rivals(path, ann_file, cache)
+
+
 def where_time_goes(read: Callable, rounds: int) -> dict:
     """Milliseconds of a video that parts of our reader take.
 
@@ -279,18 +295,7 @@ def measure(
     speeds: dict[str, list] = {}
     parts: dict[str, list] = {name: [] for name in PARTS}
     with tempfile.TemporaryDirectory() as folder:
-        for ending, codec, distance, b_frames in codecs.values():
-            path = encode_video(
-                os.path.join(folder, ending),
-                codec,
-                num_frames,
-                key_frame_every=distance,
-                b_frames=b_frames,
-            )
-            ann_file, cache = (
-                os.path.join(folder, name) for name in ('ann.txt', 'cache')
-            )
-            ways = rivals(path, ann_file, cache)
+        for _, ways in ways_of_codecs(folder, num_frames, codecs):
             seconds = interleaved(ways, rounds)
             for name, taken in seconds.items():
                 share = ratio(seconds[LIMIT], taken)

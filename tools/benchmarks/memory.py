@@ -81,14 +81,8 @@ MOST_AT_ONCE = 16
 def build(setting: Setting, way: str) -> torch.nn.Module:
     """A network with its head, without dropout: all ways are then equal.
 
-    Args:
-        setting (Setting): What is trained.
-        way (str): One of the network's ways, or ``'half'``, the gradient
-            through half of the clips.
-
-    Returns:
-        nn.Module: The recognizer, in training mode, on the GPU if there is
-        one.
+    ``way`` is one of ``WAYS``, or ``'half'``, the gradient through half of the
+    clips. The recognizer is in training mode, and on the GPU if there is one.
     """
     torch.manual_seed(0)
     config = model_config(setting.narrow)
@@ -192,12 +186,7 @@ def gradient(model: torch.nn.Module) -> float:
 
 
 def measure_memory(setting: Setting, way: str, clips: int) -> dict:
-    """Memory of a step in this process.
-
-    Args:
-        setting (Setting): What is trained.
-        way (str): See :func:`build`.
-        clips (int): Clips of the video.
+    """Memory of a step on a video of so many clips, in this process.
 
     Returns:
         dict: ``mib`` and ``gradient``, the norm of all gradients.
@@ -217,17 +206,7 @@ def measure_memory(setting: Setting, way: str, clips: int) -> dict:
 def measure_time(
     setting: Setting, clips: int, rounds: int, ways: Sequence[str]
 ) -> dict[str, float]:
-    """Time of each way as a multiple of plain's.
-
-    Args:
-        setting (Setting): What is trained.
-        clips (int): Clips of the video.
-        rounds (int): Steps of each way, after one to warm up.
-        ways (Sequence[str]): See ``WAYS``.
-
-    Returns:
-        dict[str, float]: Median ratio by way.
-    """
+    """Time of each way as a multiple of plain's, median of the rounds."""
     models = {way: build(setting, way) for way in ways}
     batch = models['plain'].data_preprocessor.cast_data(make_batch(1, clips))
     rivals = {
@@ -266,17 +245,7 @@ def _measure(measure: Callable[..., dict], arguments: tuple) -> dict:
 def table(
     setting: Setting, counts: tuple, rounds: int, ways: Sequence[str]
 ) -> list[list]:
-    """Rows of a network: memory at each number of clips, time at the second.
-
-    Args:
-        setting (Setting): What is trained.
-        counts (tuple[int]): Numbers of clips.
-        rounds (int): See :func:`measure_time`.
-        ways (Sequence[str]): See ``WAYS``.
-
-    Returns:
-        list[list]: A row a way.
-    """
+    """A row a way: memory at each number of clips, time at the second."""
     times = apart(measure_time, setting, counts[1], rounds, ways)
     rows = []
     for way in ways:

@@ -22,7 +22,6 @@ both of them reading. float16 scales its loss, as MMEngine does.
 import argparse
 import contextlib
 import logging
-import os
 import statistics
 import tempfile
 import time
@@ -33,13 +32,7 @@ from typing import Optional
 import cv2
 import input_path
 import torch
-from bench_common import (
-    encode_video,
-    interleaved,
-    machine,
-    markdown,
-    ratio,
-)
+from bench_common import interleaved, machine, markdown, ratio
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmaction.utils import register_all_modules
@@ -98,14 +91,11 @@ def model_config(narrow: int) -> ConfigDict:
 
 
 def make_batch(videos: int, clips: int) -> dict:
-    """A batch as the loader gives it: uint8 clips, views of one array a video.
-
-    Args:
-        videos (int): Number of videos.
-        clips (int): Clips of each.
+    """A batch as the loader gives it, of videos of so many clips each.
 
     Returns:
-        dict: ``inputs`` and ``data_samples``.
+        dict: ``inputs``, uint8, views of one array a video, and
+        ``data_samples``.
     """
     inputs, samples = [], []
     for video in range(videos):
@@ -146,14 +136,7 @@ class Step:
         )
 
     def run(self, apart: bool = True) -> dict:
-        """Seconds of each part, or of the whole step.
-
-        Args:
-            apart (bool): Whether to wait for the GPU after each part.
-
-        Returns:
-            dict: ``PARTS``, or ``step``.
-        """
+        """Seconds of ``PARTS``, each waited for, or of the whole ``step``."""
         torch.backends.cuda.matmul.allow_tf32 = self.tf32
         torch.backends.cudnn.allow_tf32 = self.tf32
         cast = contextlib.nullcontext()
@@ -195,13 +178,8 @@ class Step:
 def host_wait_seconds(events: Iterable) -> float:
     """Time of the calls in ``HOST_WAITS`` within the range ``STEP``.
 
-    Outside of it wait the measurement and, at its end, the profiler.
-
-    Args:
-        events (Iterable[FunctionEvent]): What the profiler found.
-
-    Returns:
-        float: Seconds.
+    Outside of it wait the measurement and, at its end, the profiler, which
+    found these events.
     """
     events = [e for e in events if e.device_type == DeviceType.CPU]
     (step,) = (e.time_range for e in events if e.name == STEP)
@@ -242,27 +220,21 @@ def matmul_rate(
 def reading_rates(rounds: int) -> dict[str, float]:
     """Clips a second of one core that reads videos of 250 frames.
 
-    Args:
-        rounds (int): Times that each way is measured, after one to warm up.
-
     Returns:
         dict[str, float]: By codec, and for the cache of decoded frames.
     """
     cv2.setNumThreads(0)
     rates = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, (ending, codec, every, b) in input_path.CODECS.items():
-            path = os.path.join(folder, ending)
-            encode_video(path, codec, 250, key_frame_every=every, b_frames=b)
-            ways = input_path.rivals(
-                path, *(os.path.join(folder, x) for x in ('list', 'cache'))
-            )
+        for name, ways in input_path.ways_of_codecs(folder):
             ways = {
                 name: ways['ours'],
                 'cache of decoded frames': ways['ours, cache, later epochs'],
             }
             for way, seconds in interleaved(ways, rounds).items():
-                rates[way] = 250 // 16 / statistics.median(seconds)
+                rates[way] = (
+                    input_path.FRAMES // 16 / statistics.median(seconds)
+                )
     return rates
 
 
