@@ -75,7 +75,8 @@ It does not mean that the network was trained to convergence. Written by
 """
 
 
-# Name, as its paper or MMAction2 calls it, and a stock config.
+# Name, as its paper or MMAction2 calls it, and a stock config in
+# configs/recognition.
 STOCK = """
 C2D | c2d/c2d_r50-in1k-pre_8xb32-8x8x1-100e_kinetics400-rgb
 C3D | c3d/c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb
@@ -152,15 +153,7 @@ SMALL = {
 
 
 class Family(NamedTuple):
-    """A family of stock configs, and how one of them is made small.
-
-    Args:
-        name (str): As its paper or MMAction2 calls it.
-        config (str): Stock config, in ``configs/recognition``, without
-            ``.py``.
-        clip (tuple[int]): Frames, height and width of the clips tried.
-        small (dict): Merged into its backbone to make it small.
-    """
+    """A line of ``STOCK``, with its clips and what makes it small."""
 
     name: str
     config: str
@@ -176,15 +169,10 @@ FAMILIES = tuple(
 
 
 def video_level(model: dict, num_segs: int) -> dict:
-    """The edit that makes a stock model video level.
+    """The edit that makes a stock model video level, on a copy.
 
-    Args:
-        model (dict): ``model`` of a stock config.
-        num_segs (int): Frames of a clip; asked for by 2D networks that take
-            any number.
-
-    Returns:
-        dict: The edited copy.
+    ``num_segs``, the frames of a clip, is asked for by 2D networks that take
+    any number.
     """
     model = copy.deepcopy(model)
     # OmniSource trains on images too; on videos alone it is a 3D recognizer.
@@ -203,14 +191,7 @@ def video_level(model: dict, num_segs: int) -> dict:
 
 
 def small_model(family: Family) -> dict:
-    """Video-level model of a family, small and without pretrained weights.
-
-    Args:
-        family (Family): One of :data:`FAMILIES`.
-
-    Returns:
-        dict: Its config.
-    """
+    """Video-level model of a family, small and without pretrained weights."""
     config = Config.fromfile(osp.join(RECOGNITION, f'{family.config}.py'))
     config.merge_from_dict(dict(model=dict(backbone=family.small)))
     model = config.model.to_dict()
@@ -297,15 +278,13 @@ def expected_attention_loss(
 def try_family(family: Family) -> tuple[str, str]:
     """Let clips vote and train a step, then one with attention.
 
-    Args:
-        family (Family): One of :data:`FAMILIES`.
-
     Returns:
         tuple[str, str]: '' if all is as it should be, else what is missing;
         likewise of attention.
 
     Raises:
-        AssertionError: The loss or the vote is not what it should be.
+        AssertionError: The loss, the vote or the step is not what it should
+            be.
     """
     config = small_model(family)
     draw = partial(random_clip, config, family.clip)
@@ -330,18 +309,10 @@ def try_family(family: Family) -> tuple[str, str]:
 
 
 def try_attention(model, head: dict, draw: Callable[[], Tensor]) -> str:
-    """Train a step with attention.
-
-    Args:
-        model (nn.Module): A video-level recognizer, which gets another head.
-        head (dict): Config of the head it has.
-        draw (Callable): Gives a clip, see :func:`random_clip`.
+    """Give a model a head with attention and train a step.
 
     Returns:
         str: '' if all is as it should be, else why the head can't serve.
-
-    Raises:
-        AssertionError: The loss or the step is not what it should be.
     """
     head = dict(
         head,
@@ -370,15 +341,9 @@ def _spread(head) -> None:
 def check_step(
     model, draw: Callable[[], Tensor], expected: Callable[..., dict]
 ) -> None:
-    """Train a step and compare its loss with loops over the videos.
+    """Train a step on clips that ``draw`` gives, and compare its loss.
 
-    Args:
-        model (nn.Module): A video-level recognizer.
-        draw (Callable): Gives a clip, see :func:`random_clip`.
-        expected (Callable): Called as :func:`expected_loss`.
-
-    Raises:
-        AssertionError: The loss or the step is not what it should be.
+    ``expected`` is :func:`expected_loss` or its like.
     """
     ids = torch.arange(len(CLIPS)).repeat_interleave(torch.tensor(CLIPS))
     labels = 5 * ids + 1
@@ -407,15 +372,7 @@ def check_step(
 
 
 def check_vote(model, draw: Callable[[], Tensor]) -> None:
-    """Compare the clips of a video, tested together, with each alone.
-
-    Args:
-        model (nn.Module): A video-level recognizer.
-        draw (Callable): Gives a clip, see :func:`random_clip`.
-
-    Raises:
-        AssertionError: Their scores or their vote are not what they should be.
-    """
+    """Compare the clips of a video, tested together, with each alone."""
     clips = [draw() for _ in range(3)]
 
     def predict(inputs, num_clips):
@@ -440,16 +397,7 @@ def check_vote(model, draw: Callable[[], Tensor]) -> None:
 
 
 def row(family: Family, missing: str, attention: str) -> str:
-    """Row of the table.
-
-    Args:
-        family (Family): One of :data:`FAMILIES`.
-        missing (str): What :func:`try_family` gave.
-        attention (str): The same, of attention.
-
-    Returns:
-        str: Markdown.
-    """
+    """Row of the table, with what :func:`try_family` gave; Markdown."""
     model = small_model(family)
     backbone = model['backbone']['type']
     works = f'no: {missing}' if missing else 'yes'
@@ -466,27 +414,15 @@ def row(family: Family, missing: str, attention: str) -> str:
     return f'| {" | ".join(cells)} |'
 
 
-def table() -> str:
-    """Try all families.
-
-    Returns:
-        str: The page, Markdown.
-
-    Raises:
-        AssertionError: A family's loss or vote is not what it should be.
-    """
-    rows = [row(family, *try_family(family)) for family in FAMILIES]
-    return PAGE.format(rows='\n'.join(rows))
-
-
 def main() -> None:
-    """Print the page."""
+    """Try all families and print the page."""
     warnings.simplefilter('ignore')
     init_default_scope('mmaction')
     MMLogger.get_current_instance().setLevel('ERROR')
     # As fast as two, and it leaves the others alone.
     torch.set_num_threads(1)
-    print(table(), end='')
+    rows = [row(family, *try_family(family)) for family in FAMILIES]
+    print(PAGE.format(rows='\n'.join(rows)), end='')
 
 
 if __name__ == '__main__':

@@ -33,23 +33,14 @@ SIDE = 32
 def read_frames(path: Path) -> dict:
     """Frame counts from a CSV file with the columns video and frames.
 
-    Args:
-        path (Path): The file; ``video`` is class/name without extension.
-
-    Returns:
-        dict[str, int]: Frames of each video.
+    ``video`` is class/name without extension.
     """
     with open(path, newline='') as file:
         return {x['video']: int(x['frames']) for x in csv.DictReader(file)}
 
 
 def write_video(path: Path, frames: int) -> None:
-    """Write a grey video.
-
-    Args:
-        path (Path): File to write, ``.avi``; its folder is made.
-        frames (int): Number of frames.
-    """
+    """Write a grey video, ``.avi``, of so many frames, and its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = np.full((SIDE, SIDE, 3), 128, np.uint8)
     with av.open(str(path), 'w') as container:
@@ -109,14 +100,7 @@ def pack_b_frames(packets: list) -> list:
 
 
 def write_split_files(name: str, folder: Path, out: Path, kept: set) -> None:
-    """Copy the split files, keeping the lines of some videos.
-
-    Args:
-        name (str): ``'ucf101'`` or ``'hmdb51'``.
-        folder (Path): The official files.
-        out (Path): Where to.
-        kept (set[str]): Videos, class/file.
-    """
+    """Copy the split files, keeping the lines of some videos, class/file."""
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.glob('*.txt')):
         class_name = path.name.split('_test_split')[0]

@@ -40,14 +40,9 @@ def arguments(description: str) -> argparse.Namespace:
 
 
 def make_data(work: Path, quick: bool) -> Path:
-    """Make the videos, or keep those that are there.
+    """Make the videos, or keep those that are there; their folder.
 
-    Args:
-        work (Path): The folder they go into has its place there.
-        quick (bool): Few of them, and as small as the quickstart's.
-
-    Returns:
-        Path: The folder.
+    In a quick run they are few, and as small as the quickstart's.
     """
     folder = work / 'videos'
     # In a quick run both scripts come at the same time.

@@ -46,16 +46,7 @@ class Part:
 
 
 def all_parts(out: Path, quick: bool) -> list[Part]:
-    """What is asked.
-
-    Args:
-        out (Path): Folder of the results.
-        quick (bool): Small networks.
-
-    Returns:
-        list[Part]: In the order of asking; the last one takes what time is
-        left.
-    """
+    """What is asked, in this order; the last one takes what time is left."""
     small = ['--quick'] if quick else []
     data = ['--work', str(out / 'work'), *small]
     here = Path(__file__).parent
@@ -111,14 +102,7 @@ def has_cuda() -> bool:
 
 
 def run(part: Part, seconds: float, log: Path, cuda: bool) -> None:
-    """Run a part and fill it in.
-
-    Args:
-        part (Part): The part.
-        seconds (float): When to stop it.
-        log (Path): File for its output.
-        cuda (bool): Whether there is a GPU, or one is to be used.
-    """
+    """Run a part for so long, on a GPU or without, and fill it in."""
     env = dict(
         os.environ,
         PYTHON=sys.executable,
@@ -160,13 +144,7 @@ def tables(text: str) -> list[list[list[str]]]:
 
 
 def write(out: Path, parts: list[Part], seconds: float) -> None:
-    """Write both reports.
-
-    Args:
-        out (Path): Where to.
-        parts (list[Part]): All of them, done or not.
-        seconds (float): Taken till now.
-    """
+    """Write both reports of all parts, done or not."""
     lines = [f'# GPU check\n\n{seconds:.0f} s in all.\n']
     for part in parts:
         lines.append(f'## {part.title}\n')
