@@ -175,12 +175,8 @@ def wait_to_kill(
 ) -> None:
     """Return when the moment has come, or the training has ended.
 
-    Args:
-        training (ForkedTraining): The training.
-        work (Path): Its work folder.
-        seconds (float): How long to wait at the most.
-        write (int): Which writing of a checkpoint to wait for; 0 for none.
-        later (float): Seconds to wait after it has begun.
+    That is after so many seconds, or ``later`` seconds after a checkpoint has
+    begun to be written for the ``write``-th time; 0 waits for none.
     """
     work.mkdir(exist_ok=True)
     writings = Writings(work)
@@ -198,13 +194,8 @@ def wait_to_kill(
 class Case:
     """One way of training, killed and resumed.
 
-    Args:
-        folder (Path): Where its runs go.
-        data (Path): Folder of the videos.
-        extra (str): What the config is besides the common part.
-        processes (int): Ranks.
-        seed (int): Of the moments of the kills.
-        words (Sequence[str]): More arguments of ``train.py``.
+    ``extra`` is what the config is besides the common part, ``seed`` that of
+    the moments of the kills, ``words`` are more arguments of ``train.py``.
     """
 
     def __init__(

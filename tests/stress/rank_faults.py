@@ -50,11 +50,7 @@ STEP = re.compile(r'Epoch\(train\) +\[(\d+)\]')
 class Job:
     """``tools/dist_train.sh`` on two processes.
 
-    Args:
-        folder (Path): Where the config and the log go.
-        data (Path): Folder of the videos.
-        timeout (int): Distributed timeout in seconds.
-        val_interval (int): Epochs between validations.
+    ``timeout`` is the distributed one, in seconds, ``val_interval`` in epochs.
     """
 
     def __init__(
@@ -291,12 +287,7 @@ class NoteBatches(Hook):
 def try_worlds(
     folder: Path, data: Path, parts: list
 ) -> tuple[list[list], bool]:
-    """Train in parts with different numbers of processes.
-
-    Args:
-        folder (Path): Where all files go.
-        data (Path): Folder of the videos.
-        parts (list): Processes and last iteration of each part.
+    """Train in parts: with so many processes, till that iteration.
 
     Returns:
         tuple: Rows of the table, and whether all is well.

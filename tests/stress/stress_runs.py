@@ -135,10 +135,7 @@ def launch(arguments: Sequence, log: Path, processes: int) -> Popen:
 class ForkedTraining:
     """Stock ``train.py`` in forked processes, a process group.
 
-    Args:
-        arguments (Sequence[str]): Of ``train.py``.
-        log (Path): File that output is appended to.
-        processes (int): 1 for a plain process, more for ranks with gloo.
+    One is a plain process, more are ranks with gloo. The log is appended to.
     """
 
     def __init__(
@@ -218,14 +215,7 @@ class ForkedTraining:
                 self.status[pid] = os.waitstatus_to_exitcode(status)
 
     def wait(self, seconds: float) -> None:
-        """Wait till all ranks have ended well.
-
-        Args:
-            seconds (float): Kill them after so long.
-
-        Raises:
-            RuntimeError: They failed or took too long.
-        """
+        """Wait till all ranks have ended well, or raise a RuntimeError."""
         while self.running():
             if time.monotonic() - self.started > seconds:
                 self.kill()
