@@ -43,9 +43,17 @@ from unittest import mock
 
 import cv2
 import numpy as np
+import torch
 from bench_common import encode_video, interleaved, machine, markdown, ratio
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
 
-import vll_mmaction  # noqa: F401  (before the first import of mmaction)
+from vll_mmaction.datasets import ClipBatch, VideoClipDataset
+from vll_mmaction.datasets.transforms import video_reader
+from vll_mmaction.video_io import fast_resize
+from vll_mmaction.video_io.clip_geometry import needed_corner
+from vll_mmaction.video_io.fast_resize import FastResize
+from vll_mmaction.video_io.video_file import VideoFile
 
 CODECS = {
     'XviD, key frame every 12': ('12.avi', 'mpeg4', 12, 0),
@@ -110,13 +118,6 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
     Returns:
         dict[str, Callable]: Name and way.
     """
-    from mmengine.dataset import Compose
-
-    from vll_mmaction.datasets import ClipBatch, VideoClipDataset
-    from vll_mmaction.datasets.transforms import video_reader
-    from vll_mmaction.video_io import fast_resize
-    from vll_mmaction.video_io.clip_geometry import needed_corner
-
     with open(ann_file, 'w', encoding='utf-8') as file:
         print(path, 0, file=file)
     ours = VideoClipDataset(ann_file, OURS)
@@ -234,9 +235,6 @@ def where_time_goes(read: Callable, rounds: int) -> dict:
     Returns:
         dict[str, float]: Medians.
     """
-    from vll_mmaction.video_io.fast_resize import FastResize
-    from vll_mmaction.video_io.video_file import VideoFile
-
     taken: dict[str, float] = {}
 
     def timed(name: str, call: Callable) -> Callable:
@@ -260,9 +258,7 @@ def where_time_goes(read: Callable, rounds: int) -> dict:
     with (
         mock.patch.object(VideoFile, 'decode', timed_decode),
         mock.patch.object(
-            FastResize,
-            '__call__',
-            timed(PARTS[1], FastResize.__call__),
+            FastResize, '__call__', timed(PARTS[1], FastResize.__call__)
         ),
     ):
         for _ in range(rounds):
@@ -319,9 +315,6 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter('ignore')
     cv2.setNumThreads(0)
-    import torch
-    from mmengine.registry import init_default_scope
-
     torch.set_num_threads(1)
     init_default_scope('mmaction')
     rounds = args.rounds or (3 if args.quick else 11)

@@ -5,8 +5,9 @@ import os
 import platform
 import subprocess
 from functools import cache
-from importlib import metadata
 from pathlib import Path
+
+from vll_mmaction.version import metadata_version
 
 from .configs import ROOT, ExperimentError
 from .plans import Run
@@ -104,13 +105,8 @@ def _commit() -> str:
 def _versions() -> dict:
     import torch
 
-    versions = {'python': platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = ''
-    versions['device'] = 'CPU'
+    versions = {'python': platform.python_version(), 'device': 'CPU'}
+    versions.update((name, metadata_version(name)) for name in PACKAGES)
     if torch.cuda.is_available():
         versions['device'] = torch.cuda.get_device_name()
     return versions
