@@ -154,7 +154,6 @@ def test_parts_of_a_training_step():
         train_step.VARIANTS['fp32, channels_last_3d'],
         32,
         train_step.make_batch(1, 2),
-        torch.device('cpu'),
     )
     before = step.model.backbone.fc6.weight.detach().clone()
     parts, whole = step.run(), step.run(apart=False)

@@ -38,7 +38,7 @@ import torch
 from bench_common import interleaved, machine, markdown, megabytes, ratio
 from mmaction.registry import MODELS
 from mmaction.utils import register_all_modules
-from train_step import make_batch, model_config
+from train_step import DEVICE, make_batch, model_config, synchronised
 
 import vll_mmaction  # noqa: F401  (before mmaction.models)
 
@@ -108,7 +108,7 @@ def build(setting: Setting, way: str) -> torch.nn.Module:
         config.train_cfg = dict(backward_share=0.5)
     model = MODELS.build(config)
     model.init_weights()
-    model.to('cuda' if torch.cuda.is_available() else 'cpu').train()
+    model.to(DEVICE).train()
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     return model
@@ -154,7 +154,7 @@ def reset_peak() -> float:
         float: MiB taken now; the peak so far where it cannot be forgotten.
     """
     gc.collect()
-    if torch.cuda.is_available():
+    if DEVICE == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated() / 2**20
     try:
@@ -166,17 +166,14 @@ def reset_peak() -> float:
 
 def peak() -> float:
     """MiB taken at most."""
-    if torch.cuda.is_available():
+    if DEVICE == 'cuda':
         return torch.cuda.max_memory_allocated() / 2**20
     return megabytes('VmHWM')
 
 
 def seconds() -> float:
     """Clock of the GPU's work, or of the processor's."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
+    return synchronised() if DEVICE == 'cuda' else time.process_time()
 
 
 def gradient(model: torch.nn.Module) -> float:
@@ -220,7 +217,7 @@ def measure_time(
 def apart(measure: Callable[..., dict], *arguments: object) -> dict:
     """Answer of a measurement made in a process of its own."""
     # A forked process cannot use CUDA.
-    method = 'spawn' if torch.cuda.is_available() else 'fork'
+    method = 'spawn' if DEVICE == 'cuda' else 'fork'
     return bench_common.apart(_measure, measure, arguments, method=method)
 
 
@@ -271,8 +268,8 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, help='times each is timed')
     args = parser.parse_args()
     rounds = args.rounds or (1 if args.quick else 3)
-    cuda = torch.cuda.is_available()
-    print(torch.cuda.get_device_name() if cuda else machine(), flush=True)
+    name = torch.cuda.get_device_name() if DEVICE == 'cuda' else machine()
+    print(name, flush=True)
     if args.flat:
         settings = QUICK_FLAT if args.quick else FLAT
     else:

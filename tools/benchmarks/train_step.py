@@ -43,6 +43,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import vll_mmaction  # noqa: F401  (before mmaction.models)
 
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 CONFIG = Path(__file__).parents[2] / 'configs/vll_c3d_ucf101.py'
 # Name: autocast dtype, TF32, channels_last_3d, torch.compile.
 VARIANTS = {
@@ -115,13 +116,12 @@ class Step:
         variant (tuple): See ``VARIANTS``.
         narrow (int): See :func:`model_config`.
         batch (dict): See :func:`make_batch`.
-        device (torch.device): Where it runs.
     """
 
-    def __init__(self, variant, narrow, batch, device) -> None:
+    def __init__(self, variant, narrow, batch) -> None:
         self.dtype, self.tf32, channels_last, compiled = variant
-        self.batch, self.device = batch, device
-        self.model = MODELS.build(model_config(narrow)).to(device).train()
+        self.batch = batch
+        self.model = MODELS.build(model_config(narrow)).to(DEVICE).train()
         self.model.init_weights()
         if channels_last:
             self.model.backbone.to(memory_format=torch.channels_last_3d)
@@ -141,7 +141,7 @@ class Step:
         torch.backends.cudnn.allow_tf32 = self.tf32
         cast = contextlib.nullcontext()
         if self.dtype is not None:
-            cast = torch.autocast(self.device.type, self.dtype)
+            cast = torch.autocast(DEVICE, self.dtype)
         model, times = self.model, [synchronised()]
 
         def done() -> None:
@@ -192,27 +192,19 @@ def host_wait_seconds(events: Iterable) -> float:
 
 def synchronised() -> float:
     """Time at which a GPU, where there is one, has done its work, seconds."""
-    if torch.cuda.is_available():
+    if DEVICE == 'cuda':
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
-def matmul_rate(
-    dtype: Optional[torch.dtype], tf32: bool, device: torch.device, size: int
-) -> float:
+def matmul_rate(dtype: Optional[torch.dtype], tf32: bool) -> float:
     """Operations a second of a large matrix product: the practical peak.
 
-    Args:
-        dtype (torch.dtype, optional): Type of the matrices, None is float32.
-        tf32 (bool): Whether float32 may be rounded to TF32.
-        device (torch.device): Where it runs.
-        size (int): Rows and columns.
-
-    Returns:
-        float: The median of five.
+    ``dtype`` None is float32, which TF32 may round. The median of five.
     """
     torch.backends.cuda.matmul.allow_tf32 = tf32
-    a = torch.randn(size, size, device=device, dtype=dtype)
+    size = 8192 if DEVICE == 'cuda' else 512
+    a = torch.randn(size, size, device=DEVICE, dtype=dtype)
     taken = interleaved({'': lambda: a @ a}, 5, synchronised, warm_up=0)
     return 2 * size**3 / statistics.median(taken[''])
 
@@ -247,8 +239,7 @@ def main() -> None:
     size = SIZES[args.quick]
     register_all_modules()
     logging.disable(logging.INFO)
-    cuda = torch.cuda.is_available()
-    device = torch.device('cuda' if cuda else 'cpu')
+    cuda = DEVICE == 'cuda'
     name = torch.cuda.get_device_name() if cuda else machine()
     torch.manual_seed(0)
     batch = make_batch(size['videos'], size['clips'])
@@ -258,7 +249,7 @@ def main() -> None:
 
     counter = FlopCounterMode(display=False)
     with counter:
-        Step(VARIANTS['fp32'], size['channels'], batch, device).run()
+        Step(VARIANTS['fp32'], size['channels'], batch).run()
     flops = counter.get_total_flops()
     variants = {
         name: options
@@ -268,13 +259,13 @@ def main() -> None:
         and (args.compile in (None, options[3]) or name == 'fp32')
     }
     peak = {
-        precision: matmul_rate(*precision, device, 8192 if cuda else 512)
+        precision: matmul_rate(*precision)
         for precision in {options[:2] for options in variants.values()}
     }
 
     steps, whole, parts = {}, {}, {}
     for variant, options in variants.items():
-        steps[variant] = Step(options, size['channels'], batch, device)
+        steps[variant] = Step(options, size['channels'], batch)
         whole[variant], parts[variant] = [], []
     for number in range(size['warmup'] + size['rounds']):
         for variant, step in steps.items():

@@ -21,7 +21,6 @@ SECONDS = 10  # for each of the two
 
 def main() -> None:
     """Print the table."""
-    import torch
     from bench_common import markdown
     from mmaction.utils import register_all_modules
 
@@ -46,7 +45,6 @@ def main() -> None:
             taken += time.process_time() - used
         epoch += 1
 
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     rows = [
         (f'{loader.num_workers} workers, delivered', f'{clips / waited:.0f}'),
         ('the main process receives, at most', f'{clips / taken:.0f}'),
@@ -54,7 +52,7 @@ def main() -> None:
     for name in ('fp32', 'bf16, channels_last_3d'):
         size = (2, 2) if args.quick else (8, clips // batches // 8)
         batch = make_batch(*size)
-        step = Step(VARIANTS[name], 16 if args.quick else 1, batch, device)
+        step = Step(VARIANTS[name], 16 if args.quick else 1, batch)
         step.run(apart=False)
         began, steps = time.perf_counter(), 0
         while time.perf_counter() - began < seconds / 2:
