@@ -752,7 +752,7 @@ def test_one_process_does_what_stock_tools_do(tmp_path, monkeypatch, capfd):
     words = ['run', config, '--seeds', '3', '4', '--gpus', '0']
     for folder, stock in (('own', False), ('stock', True)):
         if stock:
-            monkeypatch.setattr(Run, 'on_features', False)
+            monkeypatch.setattr(Run, 'in_process', False)
         cli.main([*words, '--out', folder])
     for seed in (3, 4):
         ours, theirs = (
