@@ -16,6 +16,7 @@ Example::
 """
 
 import argparse
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -266,20 +267,17 @@ def write_picture(vote: VideoVote, path: str, out: Path) -> None:
 
 def write_video(vote: VideoVote, path: str, out: Path, step: Callable) -> None:
     """Write the video with its votes, a frame at a time."""
-    writer, drawn = None, None
+    frames = read_frames(path, np.arange(vote.total_frames))
     with written(out) as temporary:
+        first = next(frames)
+        drawn = VoteFrames(vote, first[1].shape[:2])
+        writer = open_writer(temporary, vote.fps, drawn.size)
         try:
-            for number, frame in read_frames(
-                path, np.arange(vote.total_frames)
-            ):
-                if writer is None:
-                    drawn = VoteFrames(vote, frame.shape[:2])
-                    writer = open_writer(temporary, vote.fps, drawn.size)
+            for number, frame in itertools.chain([first], frames):
                 writer.write(drawn.draw(number, frame))
                 step(number + 1, vote.total_frames)
         finally:
-            if writer is not None:
-                writer.release()
+            writer.release()
         # OpenCV does not say when it could not write.
         capture = cv2.VideoCapture(str(temporary), cv2.CAP_FFMPEG)
         if not capture.isOpened() or not capture.grab():

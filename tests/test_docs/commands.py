@@ -13,6 +13,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from unittest import mock
 
@@ -24,37 +25,31 @@ from vll_mmaction.__main__ import find_tool
 
 RUN_ELSEWHERE = {
     # Minutes to hours: smaller forms of the same.
-    'bash tools/gpu_check.sh': 'tests/test_tools/test_gpu_check.py',
-    'python -m vll_mmaction doctor': 'tests/test_doctor.py',
-    'bash tools/quickstart.sh': 'tests/test_tools/test_quickstart.py',
-    'python tools/backbone_table.py': (
-        'tests/test_tools/test_backbone_table.py'
-    ),
-    'python tools/benchmarks/': 'tests/test_tools/test_benchmarks.py',
-    'python tools/experiments.py run': 'tests/test_tools/test_experiments.py',
-    'python tools/data/ut_interaction/prepare.py': (
-        'tests/test_tools/test_prepare_data.py'
-    ),
-    'bash tools/dist_test.sh configs/slowonly/features_ucf101.py': (
-        'tests/test_zoo_configs.py'
-    ),
-    'python tests/stress/kill_resume.py': 'tests/test_tools/test_stress.py',
+    'test_tools/test_gpu_check.py': ['bash tools/gpu_check.sh'],
+    'test_doctor.py': ['python -m vll_mmaction doctor'],
+    'test_tools/test_quickstart.py': ['bash tools/quickstart.sh'],
+    'test_tools/test_backbone_table.py': ['python tools/backbone_table.py'],
+    'test_tools/test_benchmarks.py': ['python tools/benchmarks/'],
+    'test_tools/test_experiments.py': ['python tools/experiments.py run'],
+    'test_tools/test_prepare_data.py': [
+        'python tools/data/ut_interaction/prepare.py'
+    ],
+    'test_zoo_configs.py': [
+        'bash tools/dist_test.sh configs/slowonly/features_ucf101.py'
+    ],
+    'test_tools/test_stress.py': ['python tests/stress/kill_resume.py'],
     # The page's SlowOnly at its full size.
-    'bash tools/dist_train.sh vll_slowonly.py': (
-        'tests/test_docs/test_tutorial_own_config.py'
-    ),
-    'bash tools/dist_test.sh vll_slowonly.py': (
-        'tests/test_docs/test_tutorial_own_config.py'
-    ),
+    'test_docs/test_tutorial_own_config.py': [
+        'bash tools/dist_train.sh vll_slowonly.py',
+        'bash tools/dist_test.sh vll_slowonly.py',
+    ],
     # The network: from a server of the test's own.
-    'bash tools/data/ucf101/download.sh': (
-        'tests/test_tools/test_download_data.py'
-    ),
-    'bash tools/data/hmdb51/download.sh': (
-        'tests/test_tools/test_download_data.py'
-    ),
+    'test_tools/test_download_data.py': [
+        'bash tools/data/ucf101/download.sh',
+        'bash tools/data/hmdb51/download.sh',
+    ],
 }
-"""Beginnings of commands that another test runs, and which."""
+"""Tests, and the beginnings of the commands that they run."""
 
 NOT_RUN = {
     'pip install': 'gigabytes; tools/setup_env.sh, before the tests, is alike',
@@ -93,7 +88,7 @@ NOT_RUN = {
 }
 """Beginnings of commands that no test runs, and why."""
 
-NOT_RUN_HERE = (*RUN_ELSEWHERE, *NOT_RUN)
+NOT_RUN_HERE = (*chain(*RUN_ELSEWHERE.values()), *NOT_RUN)
 
 LAUNCHERS = {
     'tools/dist_train.sh': 'train.py',

@@ -7,6 +7,7 @@ what stops the whole leaves what was found till then.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -128,19 +129,14 @@ def run(part: Part, seconds: float, log: Path, cuda: bool) -> None:
 
 def tables(text: str) -> list[list[list[str]]]:
     """The Markdown tables in a text: tables of rows of cells."""
-    found: list[list[list[str]]] = []
-    inside = False
-    for line in text.splitlines():
-        if not line.startswith('| '):
-            inside = False
-            continue
-        if not inside:
-            found.append([])
-        inside = True
-        cells = [cell.strip() for cell in line.strip()[1:-1].split('|')]
-        if set(line) - set('|-: '):
-            found[-1].append(cells)
-    return found
+    return [
+        [
+            [cell.strip() for cell in line[1:-1].split('|')]
+            for line in block.splitlines()
+            if set(line) - set('|-: ')
+        ]
+        for block in re.findall(r'(?:^\| .*\n?)+', text, re.M)
+    ]
 
 
 def write(out: Path, parts: list[Part], seconds: float) -> None:
