@@ -108,15 +108,10 @@ def opencv_frames(path: str, wanted: np.ndarray, _) -> Iterator:
 
 
 def rivals(path: str, ann_file: str, cache: str) -> dict:
-    """Ways of reading all clips of a video.
+    """Ways of reading all clips of a video, by name.
 
-    Args:
-        path (str): The video.
-        ann_file (str): File to write the annotation of it to.
-        cache (str): Folder for decoded frames.
-
-    Returns:
-        dict[str, Callable]: Name and way.
+    Its annotation is written to ``ann_file``; ``cache`` is a folder for
+    decoded frames.
     """
     with open(ann_file, 'w', encoding='utf-8') as file:
         print(path, 0, file=file)
@@ -224,16 +219,9 @@ def ways_of_codecs(
 
 
 def where_time_goes(read: Callable, rounds: int) -> dict:
-    """Milliseconds of a video that parts of our reader take.
+    """Milliseconds that the parts of our reader take of ``read``, medians.
 
     Not compiled, conversion and resizing belong to the rest.
-
-    Args:
-        read (Callable): Reads the video by ours.
-        rounds (int): Times that it is read.
-
-    Returns:
-        dict[str, float]: Medians.
     """
     taken: dict[str, float] = {}
 

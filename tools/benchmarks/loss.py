@@ -35,15 +35,9 @@ MOST_PAIRS_LOOPED = 3000
 
 
 def backbone_seconds_a_clip(clips: int, rounds: int, size: int) -> float:
-    """Processor time of forward and backward of C3D-lite, a clip.
+    """Processor seconds of forward and backward of C3D-lite, a clip.
 
-    Args:
-        clips (int): Clips to time it on.
-        rounds (int): Times it is measured.
-        size (int): Height and width of the clips.
-
-    Returns:
-        float: Seconds.
+    Timed on some clips of so many pixels in height and width.
     """
     model = C3DLite(input_size=(16, size, size))
     inputs = torch.randn(clips, 3, 16, size, size)

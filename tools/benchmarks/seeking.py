@@ -95,10 +95,6 @@ WAYS = {
 def measure(path: str, clips: int) -> dict[str, tuple[int, float]]:
     """Try all ways on clips spread over a video.
 
-    Args:
-        path (str): The video.
-        clips (int): Number of clips.
-
     Returns:
         dict[str, tuple[int, float]]: Of each way, clips that are wrong and
         mean seconds of the processor a clip.

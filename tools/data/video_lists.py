@@ -100,13 +100,9 @@ def _lines(path: Path) -> Iterator:
 
 
 def read_ucf101_splits(folder: Path) -> Splits:
-    """Read classInd.txt, trainlist0N.txt and testlist0N.txt.
+    """Read classInd.txt, trainlist0N.txt and testlist0N.txt of a folder.
 
-    Args:
-        folder (Path): Where they are.
-
-    Returns:
-        Splits: What they say. Labels count from 0.
+    Labels count from 0.
 
     Raises:
         PreparationError: A file is missing or says something else.
@@ -147,13 +143,8 @@ def read_ucf101_splits(folder: Path) -> Splits:
 def read_hmdb51_splits(folder: Path) -> Splits:
     """Read the files CLASS_test_splitN.txt.
 
-    A line is a file name and a mark: 1 train, 2 test, 0 neither.
-
-    Args:
-        folder (Path): Where they are.
-
-    Returns:
-        Splits: What they say. Classes are in alphabetical order.
+    A line is a file name and a mark: 1 train, 2 test, 0 neither. Classes are
+    in alphabetical order.
 
     Raises:
         PreparationError: A file is missing or says something else.

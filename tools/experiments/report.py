@@ -120,12 +120,7 @@ def _footnotes(rows: list) -> list:
 
 
 def report(table: Table, out: Path, folder: Path) -> str:
-    """Write a table's report.
-
-    Args:
-        table (Table): The table.
-        out (Path): Folder of all runs.
-        folder (Path): Where the files go.
+    """Write a table's report of the runs in ``out`` to a folder.
 
     Returns:
         str: The Markdown.

@@ -186,14 +186,7 @@ def _figures(run: Run) -> dict:
 
 
 def is_done(run: Run, test: bool = True) -> bool:
-    """Whether nothing is left to do of a run.
-
-    Args:
-        run (Run): The run.
-        test (bool): False for a model that others only start from.
-
-    Returns:
-        bool: Whether it is trained and, if wanted, tested.
+    """Whether a run is trained and, if wanted, tested.
 
     Raises:
         ExperimentError: What is in its folder is not from this run.

@@ -20,13 +20,7 @@ PACKAGES = ('vll_mmaction', 'mmaction2', 'mmengine', 'torch', 'numpy')
 
 
 def read_state(folder: Path) -> dict:
-    """The state of a run.
-
-    Args:
-        folder (Path): Its folder.
-
-    Returns:
-        dict: Content of run.json, empty if the run was never begun.
+    """Content of a run's run.json, empty if it was never begun.
 
     Raises:
         ExperimentError: The file is of another version, or damaged.
@@ -52,10 +46,6 @@ def read_state(folder: Path) -> dict:
 
 def check_state(run: Run, state: dict) -> None:
     """Refuse the state of another run than this one.
-
-    Args:
-        run (Run): The run.
-        state (dict): What :func:`read_state` read.
 
     Raises:
         ExperimentError: It was made with another config.

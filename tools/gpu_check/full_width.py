@@ -24,13 +24,9 @@ SHOWN = ('acc/top1', 'clip/clip_acc', 'clip/agreement')
 
 
 def train(config: Path, seconds: float, convs: str, cuda: bool) -> Path:
-    """Start dist_train.sh, and stop it when the time is up.
+    """Start dist_train.sh from a checkpoint, and stop it when its time is up.
 
-    Args:
-        config (Path): The config.
-        seconds (float): Its time.
-        convs (str): Checkpoint to start from, '' for none.
-        cuda (bool): One GPU and mixed precision, or the CPU.
+    On one GPU with mixed precision, or on the CPU.
 
     Returns:
         Path: The work folder.

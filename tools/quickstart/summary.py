@@ -60,11 +60,8 @@ def curve(scalars: list, name: str, epochs_before: int = 0) -> tuple:
 def draw_curves(start: list, runs: dict, chance: float, out: Path) -> None:
     """Training accuracy of the clips and validation accuracy of the videos.
 
-    Args:
-        start (list[dict]): Scalars of the run that both go on from.
-        runs (dict[str, list[dict]]): Scalars of each of the two.
-        chance (float): Accuracy of guessing.
-        out (Path): Picture to write.
+    ``start`` are scalars of the run that both others go on from; ``chance`` is
+    the accuracy of guessing.
     """
     epochs = max(row['epoch'] for row in start if 'lr' in row)
     panels = {
