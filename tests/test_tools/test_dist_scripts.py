@@ -178,14 +178,8 @@ def test_without_cuda_processes_talk_by_gloo(config, fake_python):
         *('--cfg-options', 'env_cfg.dist_cfg.backend=mpi'),
     ]
     assert 'OMP_NUM_THREADS=2' in output
-
-
-def test_given_thread_count_is_kept(config, fake_python):
-    _, output = run(
-        *('dist_train.sh', config, 3),
-        PYTHON=fake_python(gpus=0),
-        OMP_NUM_THREADS='7',
-    )
+    given = dict(PYTHON=python, OMP_NUM_THREADS='7')
+    _, output = run('dist_train.sh', config, 3, **given)
     assert 'OMP_NUM_THREADS=7' in output
 
 

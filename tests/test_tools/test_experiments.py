@@ -510,16 +510,6 @@ def test_a_run_that_another_process_works_on(tools, tmp_path):
     assert runs.execute(run, 2, {}) == 'trained and tested'
 
 
-def test_start_that_names_no_config(tmp_path):
-    config = tmp_path / 'mine.py'
-    config.write_text(
-        f"_base_ = '{VLL}'\n"
-        "model = dict(backbone=dict(pretrained_convs='my/model.pth'))\n"
-    )
-    with pytest.raises(ExperimentError, match='neither a file nor'):
-        Run(config, 0, 1, tmp_path).options(2)
-
-
 def test_missing_data_is_told(tools, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
