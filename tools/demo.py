@@ -16,6 +16,7 @@ Example::
 """
 
 import argparse
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,13 +30,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 from torch import nn
@@ -272,20 +267,17 @@ def write_picture(vote: VideoVote, path: str, out: Path) -> None:
 
 def write_video(vote: VideoVote, path: str, out: Path, step: Callable) -> None:
     """Write the video with its votes, a frame at a time."""
-    writer, drawn = None, None
+    frames = read_frames(path, np.arange(vote.total_frames))
     with written(out) as temporary:
+        first = next(frames)
+        drawn = VoteFrames(vote, first[1].shape[:2])
+        writer = open_writer(temporary, vote.fps, drawn.size)
         try:
-            for number, frame in read_frames(
-                path, np.arange(vote.total_frames)
-            ):
-                if writer is None:
-                    drawn = VoteFrames(vote, frame.shape[:2])
-                    writer = open_writer(temporary, vote.fps, drawn.size)
+            for number, frame in itertools.chain([first], frames):
                 writer.write(drawn.draw(number, frame))
                 step(number + 1, vote.total_frames)
         finally:
-            if writer is not None:
-                writer.release()
+            writer.release()
         # OpenCV does not say when it could not write.
         capture = cv2.VideoCapture(str(temporary), cv2.CAP_FFMPEG)
         if not capture.isOpened() or not capture.grab():
@@ -367,17 +359,8 @@ def run(args: argparse.Namespace) -> tuple[dict, int]:
     folder = args.video.is_dir()
     votes, failed = {}, {}
     console = Console(stderr=True)
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
     bar = Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
+        console=console, transient=True, disable=not console.is_terminal
     )
     with bar as progress:
         task = progress.add_task('videos', total=len(jobs), visible=folder)

@@ -5,29 +5,12 @@ _base_ = '../clip_c3d_ucf101.py'
 # Dataset and size. No flips: they would turn left into right.
 num_classes = 8
 size = 40
-train_pipeline = [
-    dict(type='VideoReaderInit'),
-    dict(type='SampleVideoClips', clip_len=16, max_clips=20, keep='random'),
-    dict(
-        type='ReadVideoClips',
-        transforms=[dict(type='RandomCrop', size=size)],
-    ),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-test_pipeline = [
-    dict(type='VideoReaderInit'),
-    dict(type='SampleVideoClips', clip_len=16),
-    dict(
-        type='ReadVideoClips',
-        transforms=[dict(type='CenterCrop', crop_size=size)],
-    ),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(
-        type='PackActionInputs',
-        meta_keys=('filename', 'frame_inds', 'total_frames', 'num_clips'),
-    ),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[2] = dict(
+    type='ReadVideoClips', transforms=[dict(type='RandomCrop', size=size)]
+)
+test_pipeline = _base_.test_pipeline
+test_pipeline[2].transforms = [dict(type='CenterCrop', crop_size=size)]
 dataset = dict(data_root='data/quickstart', data_prefix=dict(video=''))
 train_dataloader = dict(
     batch_size=16,

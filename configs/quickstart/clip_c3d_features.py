@@ -13,10 +13,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 part = dict(
-    type='VideoClipDataset',
-    data_root='data/quickstart',
-    data_prefix=dict(video=''),
-    num_classes=8,
+    _base_.train_dataloader.dataset,
     pipeline=_base_.test_pipeline,
     test_mode=True,
 )
@@ -27,8 +24,8 @@ test_dataloader = dict(
         _delete_=True,
         type='ConcatDataset',
         datasets=[
-            dict(ann_file='train.txt', **part),
-            dict(ann_file='test.txt', **part),
+            part,
+            dict(part, ann_file='test.txt'),
         ],
     ),
 )

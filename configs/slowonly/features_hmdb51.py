@@ -5,12 +5,9 @@ _base_ = 'vll_slowonly_hmdb51.py'
 test_dataloader = dict(
     batch_size=32,  # clips
     dataset=dict(
+        _base_.train_dataloader.dataset,
         _delete_=True,
-        type='VideoClipDataset',
         ann_file='hmdb51_videos.txt',
-        data_root='data/hmdb51',
-        data_prefix=dict(video='videos'),
-        num_classes=51,
         pipeline=_base_.test_pipeline,
         test_mode=True,
     ),

@@ -5,12 +5,9 @@ _base_ = 'vll_swin_ucf101.py'
 test_dataloader = dict(
     batch_size=32,  # clips
     dataset=dict(
+        _base_.train_dataloader.dataset,
         _delete_=True,
-        type='VideoClipDataset',
         ann_file='ucf101_videos.txt',
-        data_root='data/ucf101',
-        data_prefix=dict(video='videos'),
-        num_classes=101,
         pipeline=_base_.test_pipeline,
         test_mode=True,
     ),

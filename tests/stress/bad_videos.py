@@ -62,14 +62,7 @@ SOURCES = {
 
 
 def make_sources(folder: Path) -> list[str]:
-    """Encode a small video of each kind.
-
-    Args:
-        folder (Path): Where to.
-
-    Returns:
-        list[str]: Their paths.
-    """
+    """Encode a small video of each kind; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, (name, options) in enumerate(SOURCES.items()):
         path = str(folder / name)
@@ -122,12 +115,18 @@ def flip_in_header(data: bytes, rng: np.random.Generator) -> bytes:
     return data[:start] + part + data[start + head :]
 
 
-def blank(data: bytes, rng: np.random.Generator) -> bytes:
-    """A block of zeros or of 255."""
+def _block(data: bytes, rng: np.random.Generator) -> tuple[int, int]:
+    """Start and end of up to a quarter."""
     size = int(rng.integers(1, max(2, len(data) // 4)))
     start = int(rng.integers(len(data) - size + 1))
+    return start, start + size
+
+
+def blank(data: bytes, rng: np.random.Generator) -> bytes:
+    """A block of zeros or of 255."""
+    start, end = _block(data, rng)
     filler = b'\0' if rng.random() < 0.5 else b'\xff'
-    return data[:start] + filler * size + data[start + size :]
+    return data[:start] + filler * (end - start) + data[end:]
 
 
 def drop_head(data: bytes, rng: np.random.Generator) -> bytes:
@@ -137,16 +136,14 @@ def drop_head(data: bytes, rng: np.random.Generator) -> bytes:
 
 def drop_block(data: bytes, rng: np.random.Generator) -> bytes:
     """Without a block inside."""
-    size = int(rng.integers(1, max(2, len(data) // 4)))
-    start = int(rng.integers(len(data) - size + 1))
-    return data[:start] + data[start + size :]
+    start, end = _block(data, rng)
+    return data[:start] + data[end:]
 
 
 def repeat_block(data: bytes, rng: np.random.Generator) -> bytes:
     """A block twice."""
-    size = int(rng.integers(1, max(2, len(data) // 4)))
-    start = int(rng.integers(len(data) - size + 1))
-    return data[: start + size] + data[start:]
+    start, end = _block(data, rng)
+    return data[:end] + data[start:]
 
 
 def append(data: bytes, rng: np.random.Generator) -> bytes:
@@ -209,12 +206,8 @@ def make_bad_videos(
 ) -> list[str]:
     """Write damaged copies of videos.
 
-    Args:
-        sources (Sequence[str]): Videos.
-        folder (Path): Where to.
-        files (int): How many.
-        seed (int): Seed of all choices; the same gives the same files, but
-            for the random ids of Matroska and WebM.
+    The same seed gives the same files, but for the random ids of Matroska and
+    WebM.
 
     Returns:
         list[str]: Their names, which tell number, damage and source.
@@ -245,14 +238,7 @@ def make_bad_videos(
 
 
 def frame_hash(frame: np.ndarray) -> int:
-    """Checksum of the middle of a frame.
-
-    Args:
-        frame (np.ndarray): (H, W, 3) uint8, RGB.
-
-    Returns:
-        int: 0 if the frame is smaller than the crop.
-    """
+    """Checksum of the middle of a frame, (H, W, 3) uint8; 0 of a small one."""
     height, width = frame.shape[:2]
     if height < CROP or width < CROP:
         return 0
@@ -308,14 +294,9 @@ def _data(folder: str, name: str, kind: str, **options):
 
 
 def clip_hashes(inputs, frame_inds) -> list[list[int]]:
-    """Frame numbers and checksums of packed clips.
+    """Pairs of frame number and checksum of packed clips.
 
-    Args:
-        inputs (torch.Tensor): (n, 3, CLIP_LEN, H, W) uint8.
-        frame_inds (np.ndarray): (n * CLIP_LEN,) int64.
-
-    Returns:
-        list[list[int]]: (n * CLIP_LEN) pairs.
+    ``inputs`` are (n, 3, CLIP_LEN, H, W), ``frame_inds`` (n * CLIP_LEN,).
     """
     frames = inputs.permute(0, 2, 3, 4, 1).flatten(0, 1).numpy()
     assert len(frames) == len(frame_inds)
@@ -328,18 +309,7 @@ def clip_hashes(inputs, frame_inds) -> list[list[int]]:
 def read_for_training(
     folder: str, name: str, alone: bool = False, **options
 ) -> list[list[int]]:
-    """All clips that training may ask for.
-
-    Args:
-        folder (str): Where the file is.
-        name (str): Its name.
-        alone (bool): Whether each clip is read on its own, rather than all in
-            one batch.
-        options: Of :func:`pipeline`.
-
-    Returns:
-        list[list[int]]: See :func:`clip_hashes`.
-    """
+    """All clips that training may ask for, in a batch or each alone."""
     from vll_mmaction.datasets import ClipBatch
 
     data = _data(folder, name, 'VideoClipDataset', **options)
@@ -388,8 +358,7 @@ def in_children(
 
     Args:
         limit (float): Seconds that a task may take.
-        work (Callable): The function.
-        tasks (Sequence[tuple]): Its arguments.
+        work (Callable): Called with each of ``tasks``.
 
     Yields:
         dict: What it returned as ``frames``, or why there is nothing:
@@ -431,35 +400,19 @@ def _child(sender: Connection, work: Callable, tasks: Sequence[tuple]) -> None:
 
 
 class References:
-    """Checksums of all frames of the files, decoded when they are asked for.
-
-    Args:
-        folder (str): Where the files are.
-    """
+    """Checksums of all frames of files, decoded when they are asked for."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self._known: dict[str, list[int]] = {}
 
     def judge(self, name: str, frames: Sequence[Sequence[int]]) -> str:
-        """Whether frames are those of a file.
-
-        Args:
-            name (str): Name of the file.
-            frames (Sequence[Sequence[int]]): Frame numbers and checksums.
-
-        Returns:
-            str: ``read`` if it has all of them, else ``wrong frames``.
-        """
+        """``'read'`` if a file has these frames, else ``'wrong frames'``."""
         self.decode([name])
         return 'read' if is_part(frames, self._known[name]) else 'wrong frames'
 
     def decode(self, names: Sequence[str]) -> None:
-        """Decode files, unless that was done.
-
-        Args:
-            names (Sequence[str]): Names of the files.
-        """
+        """Decode files, unless that was done."""
         todo = [name for name in names if name not in self._known]
         answers = in_children(
             LIMIT, decoded, [(self.folder, name) for name in todo]
@@ -472,15 +425,7 @@ class References:
 
 
 def is_part(frames: Sequence[Sequence[int]], whole: Sequence[int]) -> bool:
-    """Whether numbered frames are those of a decoded video.
-
-    Args:
-        frames (Sequence[Sequence[int]]): Frame numbers and checksums.
-        whole (Sequence[int]): Checksums of all frames, from the first on.
-
-    Returns:
-        bool: False if one differs or is not there.
-    """
+    """Whether numbered checksums are those of a decoded video."""
     return all(
         number < len(whole) and whole[number] == checksum
         for number, checksum in frames
@@ -488,15 +433,9 @@ def is_part(frames: Sequence[Sequence[int]], whole: Sequence[int]) -> bool:
 
 
 def outcome(answer: dict, name: str, references: References) -> str:
-    """What became of a file in a reader.
+    """What became of a file in a reader: of ``OUTCOMES`` or ``LOSSES``.
 
-    Args:
-        answer (dict): See :func:`in_children`.
-        name (str): Name of the file.
-        references (References): What it should give.
-
-    Returns:
-        str: One of ``OUTCOMES``.
+    ``answer`` is of :func:`in_children`.
     """
     for kind in ('crashed', 'hung'):
         if kind in answer:
@@ -518,11 +457,6 @@ def train_epoch(
     folder: str, names: Sequence[str], references: References
 ) -> dict:
     """Go through a data loader's batches of whole videos, and check them.
-
-    Args:
-        folder (str): Where the files are.
-        names (Sequence[str]): Names of the files, good and bad.
-        references (References): What they should give.
 
     Returns:
         dict: Counts of ``videos``, ``replaced`` and ``lost`` (with a wrong or
@@ -583,29 +517,8 @@ def train_epoch(
 # ----------------------------------------------------------------- the command
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument('--files', type=int, default=1000)
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument(
-        '--videos',
-        nargs='+',
-        metavar='VIDEO',
-        help='small videos to damage, in place of generated ones',
-    )
-    parser.add_argument('--folder', help='keep the files there')
-    return parser
-
-
 def run(folder: Path, args: argparse.Namespace) -> bool:
     """Make the files, send them through everything, print what came out.
-
-    Args:
-        folder (Path): Where to work.
-        args (argparse.Namespace): The command line.
 
     Returns:
         bool: Whether nothing was lost.
@@ -675,15 +588,20 @@ def run(folder: Path, args: argparse.Namespace) -> bool:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run the command line.
-
-    Args:
-        argv (Sequence[str], optional): Its arguments.
-
-    Returns:
-        int: 0 if nothing was lost, else 1.
-    """
-    args = arguments().parse_args(argv)
+    """Run the command line; 0 if nothing was lost, else 1."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument('--files', type=int, default=1000)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--videos',
+        nargs='+',
+        metavar='VIDEO',
+        help='small videos to damage, in place of generated ones',
+    )
+    parser.add_argument('--folder', help='keep the files there')
+    args = parser.parse_args(argv)
     if args.folder:
         return int(not run(Path(args.folder), args))
     with tempfile.TemporaryDirectory() as folder:

@@ -30,7 +30,6 @@ import re
 import select
 import shutil
 import struct
-import subprocess
 import time
 import zipfile
 from collections.abc import Sequence
@@ -41,8 +40,7 @@ import numpy as np
 import stress_runs as runs
 import torch
 from bench_common import machine, markdown
-from mmaction.registry import HOOKS, TRANSFORMS
-from mmcv.transforms import BaseTransform
+from mmaction.registry import HOOKS
 from mmengine.hooks import CheckpointHook
 
 from vll_mmaction.engine.hooks import AtomicCheckpointHook
@@ -65,9 +63,6 @@ log_processor = dict(by_epoch=False)
 custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook')]
 """
 STOCK_WRITING = "default_hooks['checkpoint'].update(type='StockWriting')\n"
-NOTED = "_base_.train_pipeline.insert(0, dict(type='NoteReading'))\n" + (
-    "train_dataloader['dataset'].update(pipeline=_base_.train_pipeline)\n"
-)
 # As on a GPU where there is one: mixed precision, NCCL, pinned batches.
 CUDA = torch.cuda.is_available()
 DETERMINISTIC = f"""
@@ -93,17 +88,6 @@ class StockWriting(CheckpointHook):
     _newest_whole_checkpoint = AtomicCheckpointHook._newest_whole_checkpoint
 
 
-@TRANSFORMS.register_module(force=True)
-class NoteReading(BaseTransform):
-    """Appends the name of each video that is read to a file."""
-
-    def transform(self, results: dict) -> dict:
-        """Note it."""
-        with open(os.environ['NOTE_READING'], 'a', encoding='utf-8') as file:
-            file.write(results['filename'] + '\n')
-        return results
-
-
 @dataclass
 class Count:
     """What happened in one case."""
@@ -113,30 +97,18 @@ class Count:
     resumed: int = 0  # parts that went on from a checkpoint
     inside: int = 0  # of these in the middle of an epoch
     runs: int = 0
-    ahead: int = 0  # videos read that no step needed, in the last parts
     differences: list = field(default_factory=list)
 
 
 class LaunchedTraining:
     """``tools/dist_train.sh``; all processes below it can be killed.
 
-    Args:
-        arguments (Sequence[str]): Of ``train.py``.
-        log (Path): File that output is appended to.
-        processes (int): As for ``ForkedTraining``.
+    Arguments are those of ``ForkedTraining``.
     """
 
     def __init__(self, arguments, log: Path, processes: int) -> None:
-        script = runs.ROOT / 'tools/dist_train.sh'
-        config, *more = map(str, arguments)
-        count = str(processes if processes > 1 else 0)
-        with open(log, 'ab') as file:
-            self.process = subprocess.Popen(
-                ['bash', str(script), config, count, *more],
-                env=dict(os.environ, PORT=str(runs.free_port())),
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
+        count = processes if processes > 1 else 0
+        self.process = runs.launch(arguments, log, count)
         self.status = {}
         self.started = time.monotonic()
 
@@ -166,11 +138,7 @@ def half_written(work: Path) -> dict[Path, int]:
 
 
 class Writings:
-    """Tells when the file of a checkpoint is begun (Linux: inotify).
-
-    Args:
-        folder (Path): The work folder.
-    """
+    """Tells when the file of a checkpoint is begun (Linux: inotify)."""
 
     CREATE, MODIFY, NONBLOCK = 0x100, 0x2, 0x800
 
@@ -207,12 +175,8 @@ def wait_to_kill(
 ) -> None:
     """Return when the moment has come, or the training has ended.
 
-    Args:
-        training (ForkedTraining): The training.
-        work (Path): Its work folder.
-        seconds (float): How long to wait at the most.
-        write (int): Which writing of a checkpoint to wait for; 0 for none.
-        later (float): Seconds to wait after it has begun.
+    That is after so many seconds, or ``later`` seconds after a checkpoint has
+    begun to be written for the ``write``-th time; 0 waits for none.
     """
     work.mkdir(exist_ok=True)
     writings = Writings(work)
@@ -230,13 +194,8 @@ def wait_to_kill(
 class Case:
     """One way of training, killed and resumed.
 
-    Args:
-        folder (Path): Where its runs go.
-        data (Path): Folder of the videos.
-        extra (str): What the config is besides the common part.
-        processes (int): Ranks.
-        seed (int): Of the moments of the kills.
-        words (Sequence[str]): More arguments of ``train.py``.
+    ``extra`` is what the config is besides the common part, ``seed`` that of
+    the moments of the kills, ``words`` are more arguments of ``train.py``.
     """
 
     def __init__(
@@ -251,7 +210,6 @@ class Case:
         shutil.rmtree(folder, ignore_errors=True)
         self.folder, self.processes = folder, processes
         self.words = words
-        extra = extra + NOTED
         self.config = runs.write_config(
             folder / 'config.py', data, extra, channels=768
         )
@@ -265,10 +223,7 @@ class Case:
         self.wanted = last_checkpoint(self.whole)
 
     def start(self, work: Path, *more: str, launched: bool = False):
-        """Start to train; a file beside ``work`` notes what is read."""
-        notes = work.with_name(f'{work.name}_reads.txt')
-        notes.unlink(missing_ok=True)
-        os.environ['NOTE_READING'] = str(notes)
+        """Start to train."""
         words = [self.config, '--work-dir', work, '--seed', '1']
         words += [*self.words, *more]
         kind = LaunchedTraining if launched else runs.ForkedTraining
@@ -277,8 +232,7 @@ class Case:
     def run(self, launched: int = 0) -> None:
         """Train once to the end, through kills, and compare.
 
-        Args:
-            launched (int): How many of the parts ``dist_train.sh`` starts.
+        ``dist_train.sh`` starts so many of the parts.
         """
         self.count.runs += 1
         work = self.folder / f'killed_{self.count.runs}'
@@ -297,7 +251,7 @@ class Case:
             wait_to_kill(training, work, seconds, write or real, later)
             ended = not training.running()
             training.kill()
-            found = self._note_start(log, told)
+            self._note_start(log, told)
             if ended:
                 break
             self.count.kills += 1
@@ -305,24 +259,15 @@ class Case:
             self.count.written += bool(new)
         if any(training.status.values()):
             raise RuntimeError(f'training failed, see {log}')
-        self._count_reads(work, found)
         self._compare(work)
 
-    def _note_start(self, log: Path, told: int) -> int:
-        """Iteration from which the last part went on."""
+    def _note_start(self, log: Path, told: int) -> None:
+        """Count whether the last part went on from a checkpoint."""
         said = log.read_text(errors='replace')[told:]
         found = re.findall(r'resumed epoch: \d+, iter: (\d+)', said)
         iteration = int(found[-1]) if found else 0
         self.count.resumed += iteration > 0
         self.count.inside += iteration % self.steps > 0
-        return iteration
-
-    def _count_reads(self, work: Path, start: int) -> None:
-        notes = work.with_name(f'{work.name}_reads.txt')
-        read = len(notes.read_text().splitlines()) if notes.exists() else 0
-        steps = self.wanted['meta']['iter'] - start
-        needed = steps * 2 * self.processes
-        self.count.ahead = max(self.count.ahead, read - needed)
 
     def _compare(self, work: Path) -> None:
         found = flatten(last_checkpoint(work))
@@ -450,22 +395,20 @@ def main() -> None:
         while count.kills < args.kills:
             case.run(args.launched if not count.runs else 0)
             print(name, count, flush=True)
-        row = name, count.runs, count.kills, count.written
-        equal = 'no' if count.differences else 'yes'
-        row += count.resumed, count.inside, count.ahead, equal
-        table.append(row)
+        table.append(
+            {
+                'case': name,
+                'runs': count.runs,
+                'kills': count.kills,
+                'while a checkpoint was written': count.written,
+                'parts resumed': count.resumed,
+                'inside an epoch': count.inside,
+                'equal': 'no' if count.differences else 'yes',
+            }
+        )
         lost += [f'{name}: {text}' for text in count.differences]
-    header = (
-        'case',
-        'runs',
-        'kills',
-        'while a checkpoint was written',
-        'parts resumed',
-        'inside an epoch',
-        'videos read ahead',
-        'equal',
-    )
-    print(f'\n{machine()}\n\n{markdown(header, table)}')
+    rows = [row.values() for row in table]
+    print(f'\n{machine()}\n\n{markdown(table[0], rows)}')
     print('\n'.join(lost))
     raise SystemExit(bool(lost))
 

@@ -12,7 +12,7 @@ them the growth an epoch is fitted by a line.
     python tests/stress/leaks.py --work /tmp/leaks
 
 Something leaks if a process ends with more open files than it had then, or if
-its memory grows by more than ``--tolerance`` MiB an epoch.
+its memory grows by more than half a MiB an epoch.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import stress_runs as runs
-from bench_common import machine, markdown
+from bench_common import machine, markdown, megabytes
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
 
@@ -34,6 +34,7 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=True, interval=1), logger=dict(interval=20))
 custom_hooks = [*_base_.custom_hooks, dict(type='MemoryHook')]
 """
+TOLERANCE = 0.5  # MiB an epoch
 NAMES = 'memory', 'shared', 'files'
 
 
@@ -58,33 +59,16 @@ class MemoryHook(Hook):
 def measure(pid: int) -> tuple[float, float, int]:
     """What a process holds.
 
-    Args:
-        pid (int): Its id.
-
     Returns:
         tuple: MiB of memory, MiB of it shared, number of open files.
     """
-    sizes = {}
-    for line in Path(f'/proc/{pid}/status').read_text().splitlines():
-        name, _, rest = line.partition(':')
-        if name.startswith('Rss'):
-            sizes[name] = int(rest.split()[0]) / 1024
+    shared = megabytes('RssShmem', pid)
     files = len(os.listdir(f'/proc/{pid}/fd'))
-    shared = sizes['RssShmem']
-    return sizes['RssAnon'] + shared, shared, files
+    return megabytes('RssAnon', pid) + shared, shared, files
 
 
 def train(work: Path, epochs: int, videos: int) -> list[dict]:
-    """Train and measure.
-
-    Args:
-        work (Path): Where all files go.
-        epochs (int): Number of epochs.
-        videos (int): Number of training videos.
-
-    Returns:
-        list[dict]: :func:`measure` of each process, for each epoch.
-    """
+    """Train; :func:`measure` of each process, for each epoch."""
     data = runs.make_data(work / 'data', videos, max(8, videos // 10))
     shutil.rmtree(work / 'run', ignore_errors=True)
     config = runs.write_config(
@@ -97,35 +81,21 @@ def train(work: Path, epochs: int, videos: int) -> list[dict]:
     return [json.loads(line) for line in lines.read_text().splitlines()]
 
 
-def growth(values: np.ndarray) -> float:
-    """Slope of the line through values, an epoch."""
-    return float(np.polyfit(np.arange(len(values)), values, 1)[0])
-
-
-def judge(
-    measured: list[dict], warm_up: int, tolerance: float
-) -> tuple[list, bool]:
-    """Rows of the table, and whether nothing leaks.
-
-    Args:
-        measured (list[dict]): Of :func:`train`.
-        warm_up (int): Epochs to leave out.
-        tolerance (float): MiB an epoch that memory may grow by.
-
-    Returns:
-        tuple: A row a process and quantity; True if all are flat.
-    """
+def judge(measured: list[dict], warm_up: int) -> tuple[list, bool]:
+    """Rows of the table, and whether nothing leaks after some epochs."""
     rows, flat = [], True
     for process in measured[-1]:
         lines = [line[process] for line in measured if process in line]
         # Those of validation come late.
         lines = lines[min(warm_up, len(lines) // 2) :]
         for name, values in zip(NAMES, np.array(lines, float).T):
-            slope = growth(values) if len(values) > 1 else 0.0
+            slope = 0.0
+            if len(values) > 1:
+                slope = np.polyfit(range(len(values)), values, 1)[0]
             if name == 'files':
                 good = values[-1] <= values[0]
             else:
-                good = slope <= tolerance
+                good = slope <= TOLERANCE
             flat = flat and good
             row = process, name, values[0], values[-1], values.max()
             rows.append((*row, f'{slope:+.3f}', 'flat' if good else 'GROWS'))
@@ -139,13 +109,10 @@ def main() -> None:
     parser.add_argument('--epochs', type=int, default=20)
     parser.add_argument('--videos', type=int, default=200)
     parser.add_argument('--warm-up', type=int, default=5)
-    parser.add_argument(
-        '--tolerance', type=float, default=0.5, help='MiB an epoch'
-    )
     args = parser.parse_args()
     runs.prepare()
     measured = train(args.work.resolve(), args.epochs, args.videos)
-    rows, flat = judge(measured, args.warm_up, args.tolerance)
+    rows, flat = judge(measured, args.warm_up)
     header = (
         *('process', 'quantity', f'after epoch {args.warm_up + 1}', 'last'),
         *('most', 'growth an epoch', 'verdict'),

@@ -22,7 +22,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -51,11 +50,7 @@ STEP = re.compile(r'Epoch\(train\) +\[(\d+)\]')
 class Job:
     """``tools/dist_train.sh`` on two processes.
 
-    Args:
-        folder (Path): Where the config and the log go.
-        data (Path): Folder of the videos.
-        timeout (int): Distributed timeout in seconds.
-        val_interval (int): Epochs between validations.
+    ``timeout`` is the distributed one, in seconds, ``val_interval`` in epochs.
     """
 
     def __init__(
@@ -68,18 +63,10 @@ class Job:
             read_seconds=READ_SECONDS,
         )
         config = runs.write_config(folder / 'config.py', data, extra)
-        script = runs.ROOT / 'tools/dist_train.sh'
-        words = ['bash', script, config, 2, '--work-dir', folder / 'work']
-        words += ['--seed', 1]
+        words = [config, '--work-dir', folder / 'work', '--seed', '1']
         self.stopped: list[int] = []
         self.log = folder / 'log.txt'
-        with open(self.log, 'wb') as file:
-            self.process = subprocess.Popen(
-                [str(word) for word in words],
-                env=dict(os.environ, PORT=str(runs.free_port())),
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
+        self.process = runs.launch(words, self.log, 2)
 
     def said(self) -> str:
         """What is in the log so far."""
@@ -223,13 +210,7 @@ FAULTS = [
 def try_fault(
     folder: Path, data: Path, fault: tuple, timeout: int
 ) -> tuple[list, bool]:
-    """Start a job, let it happen, see what comes of it.
-
-    Args:
-        folder (Path): Where the job's files go.
-        data (Path): Folder of the videos, which are copied.
-        fault (tuple): A row of ``FAULTS``.
-        timeout (int): Distributed timeout in seconds.
+    """Start a job, let one of ``FAULTS`` happen, see what comes of it.
 
     Returns:
         tuple: The row of the table, and whether all is well.
@@ -306,12 +287,7 @@ class NoteBatches(Hook):
 def try_worlds(
     folder: Path, data: Path, parts: list
 ) -> tuple[list[list], bool]:
-    """Train in parts with different numbers of processes.
-
-    Args:
-        folder (Path): Where all files go.
-        data (Path): Folder of the videos.
-        parts (list): Processes and last iteration of each part.
+    """Train in parts: with so many processes, till that iteration.
 
     Returns:
         tuple: Rows of the table, and whether all is well.

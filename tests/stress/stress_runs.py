@@ -13,16 +13,16 @@ import ctypes
 import os
 import runpy
 import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import STDOUT, Popen
 
 import tools_path
 import make_videos
 import torch
+from stock_tools import free_port
 
 import vll_mmaction  # noqa: F401  (before the first import of mmaction.models)
 from vll_mmaction.__main__ import find_tool
@@ -54,16 +54,7 @@ default_hooks = dict(
 
 
 def make_data(folder: Path, videos: int, test_videos: int) -> Path:
-    """Generate the data set, or keep the one that is there.
-
-    Args:
-        folder (Path): Where to.
-        videos (int): Number of training videos.
-        test_videos (int): Number of test videos.
-
-    Returns:
-        Path: The folder.
-    """
+    """Generate the data set, or keep the one that is there; its folder."""
     make_videos.make_videos(folder, videos, test_videos)
     return folder
 
@@ -75,17 +66,10 @@ def write_config(
     workers: int = 2,
     channels: int = 64,
 ) -> Path:
-    """Write a small config.
+    """Write a small config; its path.
 
-    Args:
-        path (Path): File to write.
-        data (Path): Folder of :func:`make_data`.
-        extra (str): Python that follows.
-        workers (int): Data loading workers of each process.
-        channels (int): Width of the FC layers, and so size of a checkpoint.
-
-    Returns:
-        Path: The file.
+    ``extra`` is Python that follows, ``channels`` the width of the FC layers,
+    and so the size of a checkpoint.
     """
     base = tools_path.ROOT / 'configs/quickstart/vll_c3d_finetune.py'
     text = CONFIG.format(
@@ -117,13 +101,8 @@ def descendants(pid: int) -> list[int]:
     return found[1:]
 
 
-def kill(process: subprocess.Popen, others: list[int]) -> None:
-    """SIGKILL to a process and others, and wait till none is left.
-
-    Args:
-        process (Popen): A child of this process.
-        others (list[int]): Any other processes; some may have ended.
-    """
+def kill(process: Popen, others: list[int]) -> None:
+    """SIGKILL to a child and others, and wait till none is left."""
     for pid in (process.pid, *others):
         try:
             os.kill(pid, signal.SIGKILL)
@@ -137,20 +116,26 @@ def kill(process: subprocess.Popen, others: list[int]) -> None:
             pass
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+def launch(arguments: Sequence, log: Path, processes: int) -> Popen:
+    """Start ``tools/dist_train.sh``, which appends its output to a file.
+
+    ``arguments`` are those of ``train.py``.
+    """
+    config, *more = map(str, arguments)
+    script = str(tools_path.ROOT / 'tools/dist_train.sh')
+    with open(log, 'ab') as file:
+        return Popen(
+            ['bash', script, config, str(processes), *more],
+            env=dict(os.environ, PORT=str(free_port())),
+            stdout=file,
+            stderr=STDOUT,
+        )
 
 
 class ForkedTraining:
     """Stock ``train.py`` in forked processes, a process group.
 
-    Args:
-        arguments (Sequence[str]): Of ``train.py``.
-        log (Path): File that output is appended to.
-        processes (int): 1 for a plain process, more for ranks with gloo.
+    One is a plain process, more are ranks with gloo. The log is appended to.
     """
 
     def __init__(
@@ -230,14 +215,7 @@ class ForkedTraining:
                 self.status[pid] = os.waitstatus_to_exitcode(status)
 
     def wait(self, seconds: float) -> None:
-        """Wait till all ranks have ended well.
-
-        Args:
-            seconds (float): Kill them after so long.
-
-        Raises:
-            RuntimeError: They failed or took too long.
-        """
+        """Wait till all ranks have ended well, or raise a RuntimeError."""
         while self.running():
             if time.monotonic() - self.started > seconds:
                 self.kill()

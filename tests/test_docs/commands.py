@@ -13,7 +13,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from unittest import mock
 
@@ -25,37 +25,31 @@ from vll_mmaction.__main__ import find_tool
 
 RUN_ELSEWHERE = {
     # Minutes to hours: smaller forms of the same.
-    'bash tools/gpu_check.sh': 'tests/test_tools/test_gpu_check.py',
-    'python -m vll_mmaction doctor': 'tests/test_doctor.py',
-    'bash tools/quickstart.sh': 'tests/test_tools/test_quickstart.py',
-    'python tools/backbone_table.py': (
-        'tests/test_tools/test_backbone_table.py'
-    ),
-    'python tools/benchmarks/': 'tests/test_tools/test_benchmarks.py',
-    'python tools/experiments.py run': 'tests/test_tools/test_experiments.py',
-    'python tools/data/ut_interaction/prepare.py': (
-        'tests/test_tools/test_prepare_data.py'
-    ),
-    'bash tools/dist_test.sh configs/slowonly/features_ucf101.py': (
-        'tests/test_zoo_configs.py'
-    ),
-    'python tests/stress/kill_resume.py': 'tests/test_tools/test_stress.py',
+    'test_tools/test_gpu_check.py': ['bash tools/gpu_check.sh'],
+    'test_doctor.py': ['python -m vll_mmaction doctor'],
+    'test_tools/test_quickstart.py': ['bash tools/quickstart.sh'],
+    'test_tools/test_backbone_table.py': ['python tools/backbone_table.py'],
+    'test_tools/test_benchmarks.py': ['python tools/benchmarks/'],
+    'test_tools/test_experiments.py': ['python tools/experiments.py run'],
+    'test_tools/test_prepare_data.py': [
+        'python tools/data/ut_interaction/prepare.py'
+    ],
+    'test_zoo_configs.py': [
+        'bash tools/dist_test.sh configs/slowonly/features_ucf101.py'
+    ],
+    'test_tools/test_stress.py': ['python tests/stress/kill_resume.py'],
     # The page's SlowOnly at its full size.
-    'bash tools/dist_train.sh vll_slowonly.py': (
-        'tests/test_docs/test_tutorial_own_config.py'
-    ),
-    'bash tools/dist_test.sh vll_slowonly.py': (
-        'tests/test_docs/test_tutorial_own_config.py'
-    ),
+    'test_docs/test_tutorial_own_config.py': [
+        'bash tools/dist_train.sh vll_slowonly.py',
+        'bash tools/dist_test.sh vll_slowonly.py',
+    ],
     # The network: from a server of the test's own.
-    'bash tools/data/ucf101/download.sh': (
-        'tests/test_tools/test_download_data.py'
-    ),
-    'bash tools/data/hmdb51/download.sh': (
-        'tests/test_tools/test_download_data.py'
-    ),
+    'test_tools/test_download_data.py': [
+        'bash tools/data/ucf101/download.sh',
+        'bash tools/data/hmdb51/download.sh',
+    ],
 }
-"""Beginnings of commands that another test runs, and which."""
+"""Tests, and the beginnings of the commands that they run."""
 
 NOT_RUN = {
     'pip install': 'gigabytes; tools/setup_env.sh, before the tests, is alike',
@@ -94,7 +88,7 @@ NOT_RUN = {
 }
 """Beginnings of commands that no test runs, and why."""
 
-NOT_RUN_HERE = (*RUN_ELSEWHERE, *NOT_RUN)
+NOT_RUN_HERE = (*chain(*RUN_ELSEWHERE.values()), *NOT_RUN)
 
 LAUNCHERS = {
     'tools/dist_train.sh': 'train.py',
@@ -120,12 +114,7 @@ class BadCommand(Exception):
 def commands(script: str, folder: Path) -> list[list[str]]:
     """The words of each command that a shell script comes to.
 
-    Args:
-        script (str): The script; variables, loops and quotes are bash's.
-        folder (Path): An empty folder to do it in.
-
-    Returns:
-        list[list[str]]: Programs and their arguments.
+    Variables, loops and quotes are bash's, which works in an empty folder.
     """
     for name in ('docs', 'work_dirs'):  # files may be written there
         (folder / name).mkdir(exist_ok=True)
@@ -150,18 +139,11 @@ def is_run_here(words: list[str]) -> bool:
 
 
 def check(words: list[str], page_configs: dict[str, Config]) -> None:
-    """See that a command would work.
+    """See that a command would work, or raise a ``BadCommand``.
 
     Of those that are run, only what a run would not tell: a misspelt key of
-    ``--cfg-options`` is a new key.
-
-    Args:
-        words (list[str]): Program and arguments.
-        page_configs (dict[str, Config]): Configs by the names that the page
-            gives them.
-
-    Raises:
-        BadCommand: It would not, or it is not known how to tell.
+    ``--cfg-options`` is a new key. ``page_configs`` has configs by the names
+    that the page gives them.
     """
     if any(word.startswith('[-') for word in words):  # as usages have them
         words = [word.strip('[]') for word in words]
@@ -307,39 +289,20 @@ class _Parsed(Exception):
     """Carries the arguments out of a script."""
 
 
-@contextmanager
-def _as_script(script: str, args: list[str]):
-    kept = list(sys.argv), list(sys.path)
-    sys.argv = [script, *args]
-    sys.path.insert(0, os.path.dirname(script))
-    try:
-        yield
-    finally:
-        sys.argv, sys.path[:] = kept
-
-
 def parse_arguments(script: str, args: list[str]) -> argparse.Namespace:
-    """What the parser of a script makes of arguments; nothing else runs.
-
-    Args:
-        script (str): Path of a Python script.
-        args (list[str]): Its arguments.
-
-    Returns:
-        argparse.Namespace: The arguments.
-
-    Raises:
-        BadCommand: The parser refuses them, or there is none.
-    """
+    """What the parser of a script makes of arguments; nothing else runs."""
     original = argparse.ArgumentParser.parse_args
 
     def parse_args(self, *given, **kwargs):
         raise _Parsed(original(self, *given, **kwargs))
 
     parser = argparse.ArgumentParser
-    patch = mock.patch.object(parser, 'parse_args', parse_args)
-    name = os.path.relpath(script, ROOT)
-    with _as_script(script, args), patch:
+    name, path = os.path.relpath(script, ROOT), os.path.dirname(script)
+    with (
+        mock.patch.object(parser, 'parse_args', parse_args),
+        mock.patch.object(sys, 'argv', [script, *args]),
+        mock.patch.object(sys, 'path', [path, *sys.path]),
+    ):
         try:
             runpy.run_path(script, run_name='__main__')
         except _Parsed as parsed:

@@ -30,16 +30,11 @@ def is_config(text: str) -> bool:
 
 
 def extend(parts: list[str], text: str) -> None:
-    """Add a block to the config of a page.
+    """Add a block to the files of a page's config, each the next one's base.
 
     It shares the names of the blocks before it, as in one file. If it sets
     some of them again, it changes what they say, as a config does that names
     the other as its base.
-
-    Args:
-        parts (list[str]): Files of the config so far, each the next one's
-            base.
-        text (str): The block.
     """
     if parts and not _assigned(parts[-1]) & _assigned(text):
         parts[-1] += text
@@ -55,12 +50,7 @@ def _assigned(text: str) -> set[str]:
 def load(parts: list[str], path: Path) -> Config:
     """Load a config; without a ``_base_`` it changes :data:`BASE`.
 
-    Args:
-        parts (list[str]): See :func:`extend`.
-        path (Path): File to write it to.
-
-    Returns:
-        Config: The whole config.
+    ``parts`` are those of :func:`extend`, the last is written to ``path``.
     """
     base = str(BASE)
     for number, text in enumerate(parts, 1):

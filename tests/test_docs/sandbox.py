@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import mmaction.registry
@@ -23,11 +22,12 @@ import numpy as np
 import pytest
 import torch
 from data_sets import write_archives
+from made_results import made_results
 from mmengine.registry import Registry
 from stock_tools import ROOT
 from video_files import write_video
 
-from vll_mmaction.evaluation import load_clip_results, save_clip_results
+from vll_mmaction.evaluation import save_clip_results
 from vll_mmaction.models.heads import voting
 
 # What is written otherwise in the copies of the configs.
@@ -81,13 +81,8 @@ class CommandFailed(Exception):
 def run(script: str, folder: Path, leave_out: tuple = ()) -> None:
     """Run a shell script as a reader would, in bash.
 
-    Args:
-        script (str): The script.
-        folder (Path): A folder of :func:`make`.
-        leave_out (tuple[str]): Beginnings of the commands not to run.
-
-    Raises:
-        CommandFailed: A command failed.
+    Commands that begin like one of ``leave_out`` are not run; one that fails
+    raises a ``CommandFailed``.
     """
     # With an empty path each program comes to this function, in a process of
     # its own.
@@ -125,12 +120,7 @@ def run(script: str, folder: Path, leave_out: tuple = ()) -> None:
 
 @contextmanager
 def entered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be in a folder; what Python registers there stays there.
-
-    Args:
-        folder (Path): The folder; modules are imported from it, too.
-        monkeypatch (pytest.MonkeyPatch): That of the test.
-    """
+    """Be in a folder, also for imports; what is registered there stays."""
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setitem(voting.VOTE_RULES, 'weighted', None)
@@ -148,11 +138,7 @@ def entered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def make(folder: Path) -> None:
-    """Fill an empty folder.
-
-    Args:
-        folder (Path): The folder.
-    """
+    """Fill an empty folder."""
     for name in ('configs', 'docs', 'tools'):
         ignored = shutil.ignore_patterns('__pycache__')
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
@@ -192,17 +178,11 @@ def _write_other_results(folder: Path) -> None:
     # Results of both models on the three videos of Figures 7 and 8.
     names = ('ApplyEyeMakeup', 'ApplyLipstick', 'BabyCrawling')
     rng = np.random.default_rng(0)
-    results = replace(
-        load_clip_results(str(own / 'clip_results.npz')),
-        clip_scores=rng.dirichlet((1, 1), 48).astype(np.float32),
-        video_offsets=np.array([0, 16, 32, 48]),
+    results = made_results(
+        rng.dirichlet((1, 1), 48),
+        (16, 16, 16),
         labels=np.array([0, 1, 1]),
         filenames=np.array([f'v_{x}_g01_c01.avi' for x in names]),
-        frame_inds=np.zeros(0, np.int64),
-        frame_offsets=np.zeros(4, np.int64),
-        total_frames=np.full(3, -1),
-        views_per_clip=np.ones(3, np.int64),
-        class_names=np.zeros(0, np.str_),
     )
     for level in ('clip', 'vll'):
         name = f'experiments/{level}_c3d_ucf101_finetune/split1_seed0'

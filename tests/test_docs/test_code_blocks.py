@@ -35,15 +35,7 @@ class BadBlock(Exception):
 
 
 def check_page(page, folder):
-    """See that the code blocks of a page work.
-
-    Args:
-        page (pathlib.Path): The page.
-        folder (pathlib.Path): The sandbox, which is the current folder.
-
-    Raises:
-        BadBlock: One does not.
-    """
+    """See that the code blocks of a page work in the sandbox."""
     names, configs = dict(sandbox.NAMES, __name__='__main__'), []
     if PROJECT in pages.inline_code(page):
         # The page's Python, save configs, is a file that they import.
@@ -61,11 +53,8 @@ def check_page(page, folder):
 def check_block(block, names, configs, folder):
     """See that a block works.
 
-    Args:
-        block (pages.Block): The block.
-        names (dict): Names of the page's Python.
-        configs (list[tuple]): Names and texts of the page's configs so far.
-        folder (pathlib.Path): The sandbox.
+    ``names`` are those of the page's Python, ``configs`` names and texts of
+    its configs so far.
     """
     if block.language == 'python':
         if is_script(block):
@@ -217,5 +206,5 @@ def test_commands_that_are_not_run_are_still_in_the_pages(tmp_path):
     ]
     for beginning in commands.NOT_RUN_HERE:
         assert any(x.startswith(beginning) for x in found), beginning
-    for test in commands.RUN_ELSEWHERE.values():
-        assert (ROOT / test).is_file(), test
+    for test in commands.RUN_ELSEWHERE:
+        assert (ROOT / 'tests' / test).is_file(), test

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import pages
 import pytest
 from mmengine.config import Config
 from stock_tools import ROOT, run_tool
@@ -11,7 +12,7 @@ from video_files import write_dataset
 
 from vll_mmaction.models import VideoLevelLoss, VideoLevelRecognizer3D
 
-PAGE = (ROOT / 'docs/tutorial_own_config.md').read_text()
+PAGE = ROOT / 'docs/tutorial_own_config.md'
 
 # All that differs from the page: it has to run on a CPU within a minute.
 SMALL = """
@@ -29,7 +30,7 @@ train_cfg = dict(max_epochs=2)
 
 
 def blocks(language):
-    return re.findall(rf'^```{language}\n(.*?)^```', PAGE, re.M | re.S)
+    return [x.text for x in pages.blocks(PAGE) if x.language == language]
 
 
 @pytest.fixture

@@ -139,21 +139,18 @@ def test_a_stock_head_takes_the_loss_at_one_video_a_batch(data_root, tmp_path):
         'train_cfg = dict(max_epochs=1)\n'
         "train_dataloader['batch_size'] = {}\n"
     )
-    config = small_config(
-        tmp_path / 'one.py',
-        'vll_c3d_ucf101.py',
-        data_root,
-        extra=extra.format(1),
-    )
-    args = ('dist_train.sh', config, 0, '--work-dir', tmp_path / 'w')
-    run_tool(*args, cwd=tmp_path)
-    config = small_config(
-        tmp_path / 'six.py',
-        'vll_c3d_ucf101.py',
-        data_root,
-        extra=extra.format(6),
-    )
-    args = ('dist_train.sh', config, 0, '--work-dir', tmp_path / 'w')
-    with pytest.raises(ToolFailed) as error:
+
+    def train(batch_size):
+        config = small_config(
+            tmp_path / 'config.py',
+            'vll_c3d_ucf101.py',
+            data_root,
+            extra=extra.format(batch_size),
+        )
+        args = ('dist_train.sh', config, 0, '--work-dir', tmp_path / 'w')
         run_tool(*args, cwd=tmp_path)
+
+    train(1)
+    with pytest.raises(ToolFailed) as error:
+        train(6)
     assert 'VideoLevelI3DHead' in error.value.output

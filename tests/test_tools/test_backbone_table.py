@@ -1,24 +1,15 @@
 """Every recognition family of MMAction2 works at video level, or says why."""
 
-import importlib.util
 import re
-import sys
 import warnings
 from pathlib import Path
 
+import backbone_table
 import pytest
 import torch
 from mmengine.logging import MMLogger
 
 ROOT = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location(
-    'backbone_table', ROOT / 'tools/backbone_table.py'
-)
-backbone_table = importlib.util.module_from_spec(_spec)
-# Dataclasses look their module up.
-sys.modules['backbone_table'] = backbone_table
-_spec.loader.exec_module(backbone_table)
-
 FAMILIES = {family.name: family for family in backbone_table.FAMILIES}
 DOC = (ROOT / 'docs/backbones.md').read_text()
 

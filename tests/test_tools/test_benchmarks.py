@@ -117,8 +117,8 @@ def test_seeking(tmp_path):
 
 def test_loss():
     assert loss.backbone_seconds_a_clip(1, 1, 32) > 0
-    rows = loss.measure(1, 1.0, batches=(1, 2))
-    assert [row[0] for row in rows] == [1, 2]
+    row = loss.measure(2, 1, 1.0)
+    assert (row['videos a batch'], len(row)) == (2, 6)
     scores = torch.rand(6, 5).softmax(1)
     torch.testing.assert_close(
         loss.pdist_loop(scores, [3, 1, 2]), loss.double_loop(scores, [3, 1, 2])
@@ -130,7 +130,6 @@ def test_growth(monkeypatch):
     for way in growth.WAYS:
         found = growth.measure(300, way)
         assert found['clips'] > 300
-    assert growth.parse_line('said\na=1 b=2.5\n') == dict(a=1, b=2.5)
     assert growth.count_frames_seconds(1) > 0
 
 
@@ -139,7 +138,7 @@ def test_ways_of_saving_memory_give_one_gradient(network):
     batch = train_step.make_batch(1, 5)
     found = {}
     for way in memory.WAYS[network]:
-        model = memory.build(network, way, 32, 2)
+        model = memory.build(memory.Setting(network, 32, 2), way)
         memory.step(model, batch, way, 2)
         found[way] = [p.grad.norm() for p in model.parameters()]
     plain = torch.stack(found.pop('plain'))
@@ -155,7 +154,6 @@ def test_parts_of_a_training_step():
         train_step.VARIANTS['fp32, channels_last_3d'],
         32,
         train_step.make_batch(1, 2),
-        torch.device('cpu'),
     )
     before = step.model.backbone.fc6.weight.detach().clone()
     parts, whole = step.run(), step.run(apart=False)
@@ -211,9 +209,9 @@ def test_peak_of_memory():
         check=True,
         text=True,
     ).stdout
-    forgotten, grown = map(int, output.split())
-    assert forgotten < 2**24
-    assert 2**25 < grown < 2**27
+    forgotten, grown = map(float, output.split())
+    assert forgotten < 16
+    assert 32 < grown < 128
 
 
 @pytest.mark.parametrize(
@@ -239,7 +237,9 @@ def test_balance_prints_its_tables(monkeypatch, capsys):
 
 
 def test_selective_backward():
-    found = selective_backward.measure_time('C3D-lite', 32, 2, 1)
+    found = selective_backward.measure_time(
+        memory.Setting('C3D-lite', 32, 1), 2, 1
+    )
     assert found['plain'] == 1
     assert all(0 < found[way] for way in ('half', 'forward', 'seconds'))
 

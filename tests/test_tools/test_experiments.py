@@ -7,6 +7,7 @@ import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +24,16 @@ from experiments.plans import Run
 from experiments.rows import Row, Table
 from experiments.tables import BY_NAME, TABLES
 from feature_runs import VIDEOS, training_config, write_store, writing_config
+from made_results import made_results
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from stock_tools import small_config
+from test_configs import flat
 from video_files import write_dataset
 
-from vll_mmaction.evaluation import (
-    ClipResults,
-    load_clip_results,
-    save_clip_results,
-)
+from vll_mmaction.evaluation import load_clip_results, save_clip_results
 from vll_mmaction.models import class_layer
 
 CLIP = CONFIGS / 'clip_c3d_ucf101_finetune.py'
@@ -56,24 +55,16 @@ FEATURES = [
 ]
 
 
-def test_every_row_has_its_config():
+def test_every_row_has_its_config_which_tells_the_gpus():
     for table in TABLES:
         for row in table.rows:
-            if row.config:
+            if row.config and not table.data_root:
+                assert gpus_of(find_config(row.config)) == row.gpus
+            elif row.config:
                 find_config(row.config)
             else:
                 assert row.paper is not None
                 assert row.source
-
-
-def _flat(value, key=''):
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, (list, tuple)):
-        items = enumerate(value)
-    else:
-        return {key: value}
-    return {k: v for n, x in items for k, v in _flat(x, f'{key}.{n}').items()}
 
 
 @pytest.mark.parametrize(
@@ -82,19 +73,19 @@ def _flat(value, key=''):
 def test_rows_of_a_table_differ_in_samplers_and_loss_only(name):
     rows = [row.config for row in BY_NAME[name].rows]
     first, *others = (
-        _flat(Config.fromfile(CONFIGS / x).to_dict()) for x in rows
+        flat(Config.fromfile(CONFIGS / x).to_dict()) for x in rows
     )
     allowed = (
-        '.train_dataloader.batch_size',
-        '.train_dataloader.sampler',
-        '.train_dataloader.batch_sampler',
-        '.model.cls_head.loss_cls',
-        '.model.train_cfg.backward_share',
-        '.auto_scale_lr.base_batch_size',
-        '.ccl',
+        'train_dataloader.batch_size',
+        'train_dataloader.sampler',
+        'train_dataloader.batch_sampler',
+        'model.cls_head.loss_cls',
+        'model.train_cfg.backward_share',
+        'auto_scale_lr.base_batch_size',
+        'ccl',
     )
     if name == 'ut-video':
-        allowed += '.model.cls_head.type', '.model.cls_head.average_clips'
+        allowed += 'model.cls_head.type', 'model.cls_head.average_clips'
     for other in others:
         keys = first.keys() | other.keys()
         differ = {k for k in keys if first.get(k) != other.get(k)}
@@ -199,13 +190,6 @@ def test_steps_keep_their_videos_on_any_number_of_gpus(tmp_path):
     assert key not in released.options(1)
     with pytest.raises(ExperimentError, match='use --gpus 1$'):
         released.options(2)
-
-
-def test_gpus_that_rows_are_written_for():
-    for table in TABLES:
-        for row in table.rows:
-            if row.config and not table.data_root:
-                assert gpus_of(find_config(row.config)) == row.gpus
 
 
 def test_folders_that_options_cannot_name(tmp_path):
@@ -330,23 +314,10 @@ def test_a_start_that_has_seen_test_videos(tmp_path):
 
 def write_results(path, right, names=None):
     """Results of videos of one clip, of which some are right."""
-    scores = np.array([[0.9, 0.1] if x else [0.1, 0.9] for x in right])
-    number = len(right)
-    save_clip_results(
-        str(path),
-        ClipResults(
-            clip_scores=scores.astype(np.float32),
-            video_offsets=np.arange(number + 1),
-            labels=np.zeros(number, np.int64),
-            filenames=np.array(names or [f'{k}.avi' for k in range(number)]),
-            frame_inds=np.zeros(0, np.int64),
-            frame_offsets=np.zeros(number + 1, np.int64),
-            total_frames=np.full(number, -1),
-            views_per_clip=np.ones(number, np.int64),
-            class_names=np.array([], dtype=np.str_),
-            config_name=np.array('some'),
-        ),
-    )
+    scores = [[0.9, 0.1] if x else [0.1, 0.9] for x in right]
+    names = names or [f'{k}.avi' for k in range(len(right))]
+    results = made_results(scores, filenames=np.array(names))
+    save_clip_results(str(path), results)
 
 
 class FakeTools:
@@ -413,19 +384,16 @@ def test_nothing_is_run_twice(tools, tmp_path):
     assert state['versions']['vll_mmaction']
 
 
-def stop(folder):
+def stop(folder, **files):
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     raise KeyboardInterrupt
 
 
 def test_goes_on_after_a_kill_in_training(tools, tmp_path):
     run = Run(START, 0, 1, tmp_path)
-
-    def stop_with_half_a_checkpoint(folder):
-        (folder / 'epoch_20.pth').write_bytes(b'half')
-        (folder / 'last_checkpoint').write_text('epoch_20.pth')
-        raise KeyboardInterrupt
-
-    tools.fail = stop_with_half_a_checkpoint
+    half = {'epoch_20.pth': b'half', 'last_checkpoint': b'epoch_20.pth'}
+    tools.fail = partial(stop, **half)
     with pytest.raises(KeyboardInterrupt):
         runs.execute(run, 2, {})
     assert state_of(run)['status'] == 'training'
@@ -444,13 +412,8 @@ def test_goes_on_after_a_kill_in_training(tools, tmp_path):
 
 def test_resumes_from_a_checkpoint_only(tools, tmp_path):
     run = Run(START, 0, 1, tmp_path)
-
-    def stop_after_an_epoch(folder):
-        (folder / 'epoch_7.pth').touch()
-        (folder / 'last_checkpoint').write_text('epoch_7.pth')
-        raise KeyboardInterrupt
-
-    tools.fail = stop_after_an_epoch
+    whole = {'epoch_7.pth': b'', 'last_checkpoint': b'epoch_7.pth'}
+    tools.fail = partial(stop, **whole)
     for resumed in (False, True):
         with pytest.raises(KeyboardInterrupt):
             runs.execute(run, 2, {})
@@ -463,8 +426,7 @@ def test_goes_on_after_a_kill_in_the_test(tools, tmp_path):
 
     def stop_in_the_test(folder):
         if folder.name == 'test':
-            (folder.parent / 'clip_results.npz').write_bytes(b'half')
-            raise KeyboardInterrupt
+            stop(folder.parent, **{'clip_results.npz': b'half'})
 
     tools.fail = stop_in_the_test
     with pytest.raises(KeyboardInterrupt):
@@ -548,16 +510,6 @@ def test_a_run_that_another_process_works_on(tools, tmp_path):
     assert runs.execute(run, 2, {}) == 'trained and tested'
 
 
-def test_start_that_names_no_config(tmp_path):
-    config = tmp_path / 'mine.py'
-    config.write_text(
-        f"_base_ = '{VLL}'\n"
-        "model = dict(backbone=dict(pretrained_convs='my/model.pth'))\n"
-    )
-    with pytest.raises(ExperimentError, match='neither a file nor'):
-        Run(config, 0, 1, tmp_path).options(2)
-
-
 def test_missing_data_is_told(tools, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
@@ -637,18 +589,9 @@ def test_folds_of_different_videos_are_one_test(tmp_path):
 
 
 def test_attention_is_a_rule():
-    scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.2, 0.8]], np.float32)
-    some = ClipResults(
-        clip_scores=scores,
-        video_offsets=np.array([0, 3]),
-        labels=np.array([0]),
-        filenames=np.array(['a']),
-        frame_inds=np.zeros(0, np.int64),
-        frame_offsets=np.zeros(2, np.int64),
-        total_frames=np.array([-1]),
-        views_per_clip=np.array([1]),
-        class_names=np.array([], dtype=np.str_),
-        config_name=np.array('x'),
+    some = made_results(
+        [[0.9, 0.1], [0.2, 0.8], [0.2, 0.8]],
+        (3,),
         clip_weights=np.array([0.9, 0.05, 0.05], np.float32),
     )
     right = results.right_videos(some)
@@ -799,7 +742,7 @@ def test_one_process_does_what_stock_tools_do(tmp_path, monkeypatch, capfd):
     words = ['run', config, '--seeds', '3', '4', '--gpus', '0']
     for folder, stock in (('own', False), ('stock', True)):
         if stock:
-            monkeypatch.setattr(Run, 'on_features', False)
+            monkeypatch.setattr(Run, 'in_process', False)
         cli.main([*words, '--out', folder])
     for seed in (3, 4):
         ours, theirs = (

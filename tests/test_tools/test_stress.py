@@ -56,12 +56,12 @@ def test_a_difference_shows():
 
 def test_a_leak_shows():
     flat = [dict(main=(100 + e % 2, 5, 20)) for e in range(20)]
-    assert leaks.judge(flat, 5, 0.5)[1]
+    assert leaks.judge(flat, 5)[1]
     more = [dict(main=(100 + e, 5, 20)) for e in range(20)]
-    rows, good = leaks.judge(more, 5, 0.5)
+    rows, good = leaks.judge(more, 5)
     assert not good and [row[-1] for row in rows] == ['GROWS', 'flat', 'flat']
     files = [dict(main=(100, 5, 20 + e // 19)) for e in range(20)]
-    assert not leaks.judge(files, 5, 0.5)[1]
+    assert not leaks.judge(files, 5)[1]
 
 
 def test_what_a_process_holds():

@@ -1,40 +1,27 @@
 """The command line of the report page; the page has tests of its own."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+import vote_report as tool
+from made_results import made_results
 from video_files import write_video
 
-from vll_mmaction.evaluation import (
-    ClipResults,
-    clip_results,
-    save_clip_results,
-)
-
-TOOL = Path(__file__).parents[2] / 'tools/vote_report.py'
-_spec = importlib.util.spec_from_file_location('vote_report_tool', TOOL)
-tool = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(tool)
+from vll_mmaction.evaluation import clip_results, save_clip_results
 
 
 @pytest.fixture
 def results(tmp_path):
     files = [str(tmp_path / 'videos/1.avi'), str(tmp_path / 'videos/2.avi')]
     write_video(files[0], 8)
-    return ClipResults(
-        clip_scores=np.array([[0.9, 0.1], [0.2, 0.8]], np.float32),
-        video_offsets=np.array([0, 1, 2]),
+    return made_results(
+        [[0.9, 0.1], [0.2, 0.8]],
         labels=np.array([0, 1]),
         filenames=np.array(files),
         frame_inds=np.arange(8),
         frame_offsets=np.array([0, 4, 8]),
         total_frames=np.array([8, 8]),
-        views_per_clip=np.ones(2, np.int64),
-        class_names=np.zeros(0, np.str_),
-        config_name=np.array('some'),
     )
 
 

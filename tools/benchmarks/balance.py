@@ -182,6 +182,14 @@ def compare(data: SimpleNamespace, epochs: int) -> list[list]:
     return rows
 
 
+def mean_share(
+    counts: np.ndarray, ranks: int, videos: int, epochs: int, **kwargs
+) -> float:
+    """Share that is work, over some epochs of :func:`deal`."""
+    deals = (deal(counts, ranks, videos, x, **kwargs) for x in range(epochs))
+    return float(np.mean([working(counts[steps].sum(2)) for steps in deals]))
+
+
 def compare_windows(data: SimpleNamespace, epochs: int) -> list[list]:
     """Rows: window, share that is work at each number of ranks, same class."""
     rows = []
@@ -201,19 +209,11 @@ def compare_windows(data: SimpleNamespace, epochs: int) -> list[list]:
 
 def share_of_configs(counts: np.ndarray, epochs: int) -> list[list]:
     """Rows: videos a rank, share that is work at each number of ranks."""
-    rows = []
-    for videos in VIDEOS_A_RANK:
-        shares = [
-            np.mean(
-                [
-                    working(counts[deal(counts, ranks, videos, epoch)].sum(2))
-                    for epoch in range(epochs)
-                ]
-            )
-            for ranks in RANKS
-        ]
-        rows.append([videos, *(f'{share:.3f}' for share in shares)])
-    return rows
+    return [
+        [videos]
+        + [f'{mean_share(counts, x, videos, epochs):.3f}' for x in RANKS]
+        for videos in VIDEOS_A_RANK
+    ]
 
 
 def like_kinetics(num_videos: int = 240_000) -> np.ndarray:
@@ -228,25 +228,14 @@ def like_kinetics(num_videos: int = 240_000) -> np.ndarray:
 
 def large_jobs(name: str, counts: np.ndarray, epochs: int) -> list[list]:
     """Rows: work of plain and of each window, for each number of ranks."""
+    ways = [dict(balance=False), *(dict(window=x) for x in LARGE_WINDOWS)]
     rows = []
     for ranks in LARGE_RANKS:
         for videos in (1, 8):
-            cells = [f'{name}, {videos} x {ranks:,}']
-            dealt = len(counts) // (ranks * videos)
-            cells.append(f'{dealt}')
-            for options in (
-                dict(balance=False),
-                *(dict(window=window) for window in LARGE_WINDOWS),
-            ):
-                shares = [
-                    working(counts[steps].sum(2))
-                    for steps in (
-                        deal(counts, ranks, videos, epoch, **options)
-                        for epoch in range(epochs)
-                    )
-                ]
-                cells.append(f'{np.mean(shares):.3f}')
-            rows.append(cells)
+            setting = counts, ranks, videos, epochs
+            shares = [f'{mean_share(*setting, **way):.3f}' for way in ways]
+            dealt = str(len(counts) // (ranks * videos))
+            rows.append([f'{name}, {videos} x {ranks:,}', dealt, *shares])
     return rows
 
 

@@ -1,10 +1,15 @@
 """What the benchmarks share: test videos, timing, tables, the machine."""
 
+import multiprocessing
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
+from pathlib import Path
+from typing import Union
 
 import numpy as np
 
@@ -75,39 +80,65 @@ def encode_video(
     return path
 
 
-def processor_seconds(work: Callable[[], object]) -> float:
-    """User and system time of a call in this process, all its threads.
-
-    Args:
-        work (Callable): What to do.
-
-    Returns:
-        float: Seconds.
-    """
-    started = time.process_time()
-    work()
-    return time.process_time() - started
-
-
 def interleaved(
-    rivals: dict[str, Callable[[], object]], rounds: int
+    rivals: dict[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.process_time,
+    warm_up: int = 1,
 ) -> dict[str, list[float]]:
     """Time several ways of doing a thing in turn, so that drift hits all.
 
     Args:
         rivals (dict[str, Callable]): Ways by name.
-        rounds (int): Times that each is measured, after one to warm up.
+        rounds (int): Times that each is measured.
+        clock (Callable): Seconds; user and system time of this process with
+            all its threads, unless another is given.
+        warm_up (int): Rounds before, that are not measured.
 
     Returns:
-        dict[str, list[float]]: Processor seconds of each round.
+        dict[str, list[float]]: Seconds of each round.
     """
     seconds = {name: [] for name in rivals}
-    for number in range(rounds + 1):
+    for number in range(warm_up + rounds):
         for name, work in rivals.items():
-            taken = processor_seconds(work)
-            if number:
-                seconds[name].append(taken)
+            started = clock()
+            work()
+            if number >= warm_up:
+                seconds[name].append(clock() - started)
     return seconds
+
+
+def apart(work: Callable, *arguments, method: str = 'spawn'):
+    """Do a thing in a process of its own, whose memory goes with it.
+
+    Args:
+        work (Callable): What to do.
+        arguments: Its arguments.
+        method (str): How the process is started.
+
+    Returns:
+        object: What ``work`` returned.
+    """
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(1, context) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def megabytes(kind: str, process: Union[int, str] = 'self') -> float:
+    """Memory of a process, as Linux counts it.
+
+    Args:
+        kind (str): ``'RssAnon'``, what no file is mapped to, ``'RssShmem'``,
+            ``'VmRSS'``, all of it, ``'VmHWM'``, its peak, or
+            ``'Private_Dirty'``, what this process alone has written to.
+        process (int | str): Its id.
+
+    Returns:
+        float: MiB.
+    """
+    file = 'smaps_rollup' if kind == 'Private_Dirty' else 'status'
+    text = Path(f'/proc/{process}/{file}').read_text()
+    return int(re.search(rf'^{kind}:\s+(\d+) kB', text, re.M)[1]) / 1024
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> float:
@@ -148,11 +179,10 @@ def machine() -> str:
 
     name = platform.machine()
     if os.path.exists('/proc/cpuinfo'):
-        with open('/proc/cpuinfo', encoding='utf-8') as file:
-            for line in file:
-                if line.startswith('model name'):
-                    name = line.partition(':')[2].strip()
-                    break
+        models = re.findall(
+            'model name.*: (.*)', Path('/proc/cpuinfo').read_text()
+        )
+        name = models[0] if models else name
     return (
         f'{name}, {os.cpu_count()} cores, Python '
         f'{platform.python_version()}, PyTorch {torch.__version__}, '

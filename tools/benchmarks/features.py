@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from bench_common import megabytes
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
@@ -64,13 +65,6 @@ def write(folder: Path, times: int) -> None:
     (folder / 'ann.txt').write_text(lines)
 
 
-def private_megabytes() -> float:
-    """Memory of this process that is not of files."""
-    lines = Path('/proc/self/smaps_rollup').read_text().splitlines()
-    fields = dict(line.split(':') for line in lines[1:])
-    return int(fields['Anonymous'].split()[0]) / 1024
-
-
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
@@ -90,7 +84,7 @@ def main() -> None:
                 num_workers=workers,
                 collate_fn=pseudo_collate,
             )
-            before = private_megabytes()
+            before = megabytes('RssAnon')
             began, used = time.time(), time.process_time()
             clips = sum(len(batch['inputs']) for batch in loader)
             print(
@@ -98,7 +92,7 @@ def main() -> None:
                 f'{time.time() - began:.1f} s, of this process '
                 f'{time.process_time() - used:.1f} s of processor time; '
                 f'private memory {before:.0f} MB before, '
-                f'{private_megabytes():.0f} MB after',
+                f'{megabytes("RssAnon"):.0f} MB after',
                 flush=True,
             )
 

@@ -15,15 +15,10 @@ Example::
 
 import argparse
 import contextlib
-import json
-import multiprocessing
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Sized
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,15 +26,21 @@ from unittest import mock
 
 import numpy as np
 from balance import deal, load
-from bench_common import encode_video, machine, markdown
+from bench_common import apart, encode_video, machine, markdown, megabytes
 from torch.utils.data import DataLoader
+
+from vll_mmaction.datasets import SampleVideoClips, VideoClipDataset
+from vll_mmaction.video_io import index_store
+from vll_mmaction.video_io.index_rows import DECODE, IndexColumns, IndexRow
+from vll_mmaction.video_io.index_store import IndexStore
+from vll_mmaction.video_io.prober import count_frames, file_stamp
+from vll_mmaction.video_io.video_facts import VideoFacts
 
 MILLION = 1_000_000
 SIZES = (13_320, 100_000, MILLION)
 METHODS = ('fork', 'spawn')
 RANKS = (1, 8, 64, 1024)
 WAYS = dict(
-    before='an object a video, as earlier versions',
     always='columns',
     never="columns, check_files='never'",
     there='columns, the files there',
@@ -47,19 +48,7 @@ WAYS = dict(
 
 
 def write_data_set(folder: Path, num_videos: int, with_files: bool) -> None:
-    """Write an annotation file and its index.
-
-    Args:
-        folder (pathlib.Path): Where to.
-        num_videos (int): Number of videos.
-        with_files (bool): Whether each video is there, as an empty file.
-    """
-    from vll_mmaction.video_io import index_store
-    from vll_mmaction.video_io.index_rows import DECODE, IndexColumns, IndexRow
-    from vll_mmaction.video_io.index_store import IndexStore
-    from vll_mmaction.video_io.prober import file_stamp
-    from vll_mmaction.video_io.video_facts import VideoFacts
-
+    """Write an annotation file, its index and, if wanted, empty videos."""
     rng = np.random.default_rng(0)
     frames = (16 * rng.choice(load('ucf101').counts, num_videos)).tolist()
     names = [f'class_{k % 101}/v_{k:07d}.avi' for k in range(num_videos)]
@@ -84,84 +73,16 @@ def write_data_set(folder: Path, num_videos: int, with_files: bool) -> None:
     store.added = IndexColumns.of(rows)
     with mock.patch.object(index_store, 'MANY_ROWS', 0):
         store.compact()
-    with open(folder / 'index.jsonl', 'w', encoding='utf-8') as file:
-        file.writelines(
-            f'{json.dumps([name, -1, -1, length, ""])}\n'
-            for name, length in zip(names, frames)
-        )
-
-
-def start_as_before(folder: Path, ann_file: str) -> tuple[Sized, np.ndarray]:
-    """What earlier versions did: an object a video, pickled one by one.
-
-    Args:
-        folder (pathlib.Path): Of the data set.
-        ann_file (str): Its annotation file.
-
-    Returns:
-        tuple[Sized, np.ndarray]: The data set, and its clip counts.
-    """
-    from mmaction.datasets import VideoDataset
-    from mmengine.fileio import list_from_file
-
-    entries = {}
-    with open(folder / 'index.jsonl', encoding='utf-8') as file:
-        for line in file:
-            name, *row = json.loads(line)
-            entries[name] = (tuple(row[:2]), *row[2:])
-
-    class Before(VideoDataset):
-        def load_data_list(self) -> list[dict]:
-            found = []
-            for number, line in enumerate(list_from_file(ann_file), 1):
-                name, _, label = line.strip().rpartition(' ')
-                path = os.path.join(folder, 'videos', name)
-                os.path.exists(path)
-                found.append(
-                    dict(filename=path, label=int(label), line=number)
-                    | dict(total_frames=entries[name][1])
-                )
-            return found
-
-    dataset = Before(ann_file, [])
-    frames = [
-        dataset.get_data_info(k)['total_frames'] for k in range(len(dataset))
-    ]
-    return dataset, np.array(frames) // 16
-
-
-def start(
-    folder: Path, ann_file: str, check_files: str
-) -> tuple[Sized, np.ndarray]:
-    """A ``VideoClipDataset`` and its clip counts."""
-    from vll_mmaction.datasets import SampleVideoClips, VideoClipDataset
-
-    dataset = VideoClipDataset(
-        ann_file,
-        [SampleVideoClips(clip_len=16)],
-        data_prefix=dict(video=str(folder / 'videos')),
-        check_files=check_files,
-    )
-    return dataset, dataset.clip_counts
-
-
-def private_megabytes() -> float:
-    """Memory of this process that no file is mapped to, in MB."""
-    with open('/proc/self/status', encoding='utf-8') as file:
-        for line in file:
-            if line.startswith('RssAnon:'):
-                return int(line.split()[1]) / 1024
-    raise KeyError('RssAnon')
 
 
 @contextlib.contextmanager
 def watch_memory() -> Iterator[list[float]]:
     """Private memory while something runs: before, now and then, after."""
-    found, done = [private_megabytes()], threading.Event()
+    found, done = [megabytes('RssAnon')], threading.Event()
 
     def watch() -> None:
         while not done.wait(0.01):
-            found.append(private_megabytes())
+            found.append(megabytes('RssAnon'))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -170,31 +91,7 @@ def watch_memory() -> Iterator[list[float]]:
     finally:
         done.set()
         thread.join()
-        found.append(private_megabytes())
-
-
-def write_apart(folder: Path, num_videos: int, with_files: bool) -> str:
-    """:func:`write_data_set` in a process whose memory goes with it.
-
-    Returns:
-        str: The annotation file.
-    """
-    process = multiprocessing.get_context('fork').Process(
-        target=write_data_set, args=(folder, num_videos, with_files)
-    )
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    return str(folder / 'ann.txt')
-
-
-def dirty_megabytes() -> float:
-    """Memory that this process alone has written to, in MB."""
-    with open('/proc/self/smaps_rollup', encoding='utf-8') as file:
-        for line in file:
-            if line.startswith('Private_Dirty:'):
-                return int(line.split()[1]) / 1024
-    raise KeyError('Private_Dirty')
+        found.append(megabytes('RssAnon'))
 
 
 class LookUps:
@@ -206,7 +103,7 @@ class LookUps:
     def __getitems__(self, clips: np.ndarray) -> float:
         for clip in clips:
             self.dataset.get_data_info(clip)
-        return dirty_megabytes()
+        return megabytes('Private_Dirty')
 
 
 def growth_of_worker(dataset: Sized, counts: np.ndarray, method: str) -> float:
@@ -236,11 +133,7 @@ def growth_of_worker(dataset: Sized, counts: np.ndarray, method: str) -> float:
 
 
 def measure(num_videos: int, way: str) -> dict:
-    """Build a dataset of so many videos and time it, in this process.
-
-    Args:
-        num_videos (int): Number of videos.
-        way (str): One of ``WAYS``.
+    """Build a dataset by one of ``WAYS`` and time it, in this process.
 
     Returns:
         dict: ``startup``, ``epoch``, ``lookup`` (processor seconds),
@@ -248,19 +141,21 @@ def measure(num_videos: int, way: str) -> dict:
         file is mapped to), ``fork`` and ``spawn``
         (:func:`growth_of_worker`).
     """
-    import vll_mmaction.datasets  # noqa: F401
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ['XDG_CACHE_HOME'] = name
-        ann_file = write_apart(folder, num_videos, way == 'there')
+        apart(
+            write_data_set, folder, num_videos, way == 'there', method='fork'
+        )
         started = time.process_time()
         with watch_memory() as memory:
-            if way == 'before':
-                dataset, counts = start_as_before(folder, ann_file)
-            else:
-                check = 'never' if way == 'never' else 'always'
-                dataset, counts = start(folder, ann_file, check)
+            dataset = VideoClipDataset(
+                str(folder / 'ann.txt'),
+                [SampleVideoClips(clip_len=16)],
+                data_prefix=dict(video=str(folder / 'videos')),
+                check_files='never' if way == 'never' else 'always',
+            )
+            counts = dataset.clip_counts
             startup = time.process_time() - started
         started = time.process_time()
         for clip in np.linspace(0, len(dataset) - 1, 1000).astype(int):
@@ -269,11 +164,9 @@ def measure(num_videos: int, way: str) -> dict:
         started = time.process_time()
         deal(counts, 8, 1, 0)
         epoch = time.process_time() - started
-        # Earlier versions' cannot be pickled for `spawn`.
         workers = {
             method: growth_of_worker(dataset, counts, method)
             for method in METHODS
-            if way != 'before'
         }
     return dict(
         startup=startup,
@@ -286,36 +179,8 @@ def measure(num_videos: int, way: str) -> dict:
     )
 
 
-def measure_apart(num_videos: int, way: str) -> SimpleNamespace:
-    """:func:`measure` in a process of its own, whose memory is then its."""
-    one = f'{num_videos} {way}'
-    run = subprocess.run(
-        [sys.executable, '-W', 'ignore', __file__, '--one', one],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return SimpleNamespace(**parse_line(run.stdout))
-
-
-def parse_line(output: str) -> dict:
-    """The last line of an output, ``key=number`` a word."""
-    words = output.strip().splitlines()[-1].split()
-    pairs = (word.split('=') for word in words)
-    return {key: float(value) for key, value in pairs}
-
-
 def count_frames_seconds(num_videos: int) -> float:
-    """Seconds by the clock to count the frames of a video of 186 frames.
-
-    Args:
-        num_videos (int): Videos to count, files of their own.
-
-    Returns:
-        float: Seconds a video, on all cores.
-    """
-    from vll_mmaction.video_io.prober import count_frames
-
+    """Seconds by the clock to count a video of 186 frames, on all cores."""
     with tempfile.TemporaryDirectory() as name:
         first = encode_video(os.path.join(name, '0.avi'), num_frames=186)
         paths = [first]
@@ -334,44 +199,28 @@ def main() -> None:
     parser.add_argument(
         '--sizes', type=int, nargs='+', help='numbers of videos'
     )
-    parser.add_argument('--one', help=argparse.SUPPRESS)
     args = parser.parse_args()
-    warnings.simplefilter('ignore')
-    if args.one:
-        size, way = args.one.split()
-        found = measure(int(size), way)
-        print(*(f'{key}={value}' for key, value in found.items()))
-        return
+    os.environ['PYTHONWARNINGS'] = 'ignore'  # of the processes to come
     rows, workers = [], []
     for size in args.sizes or SIZES[: 2 if args.quick else 3]:
         for way, title in WAYS.items():
-            found = measure_apart(size, way)
+            found = SimpleNamespace(**apart(measure, size, way))
             rows.append(
-                [
-                    f'{size:,}',
-                    title,
-                    f'{int(found.clips):,}',
-                    found.startup,
-                    found.peak,
-                    found.private,
-                    found.epoch,
-                    1e6 * found.lookup,
-                ]
+                {
+                    'videos': f'{size:,}',
+                    'way': title,
+                    'clips': f'{found.clips:,}',
+                    'start-up, s': found.startup,
+                    'private memory at most, MB': found.peak,
+                    'then, MB': found.private,
+                    'dealing an epoch to 8 ranks, s': found.epoch,
+                    'looking up a clip, us': 1e6 * found.lookup,
+                }
             )
         workers.append([f'{size:,}', found.fork, found.spawn])
     print(machine())
     print('\nProcessor time and memory beyond the imports, one run each:\n')
-    header = [
-        'videos',
-        'way',
-        'clips',
-        'start-up, s',
-        'private memory at most, MB',
-        'then, MB',
-        'dealing an epoch to 8 ranks, s',
-        'looking up a clip, us',
-    ]
-    print(markdown(header, rows))
+    print(markdown(rows[0], [row.values() for row in rows]))
     print(
         "\nGrowth of a data loader's worker, MB, while it looks up a clip of"
     )

@@ -9,7 +9,6 @@ in microseconds a clip. In turn, batch by batch, go
 - clip_collate: one tensor and columns,
 - the same and a copy of the pixels, in place of the copy to a GPU,
 - stock collate: the same items as a list, stacked,
-- a storage a video: as before the clips of a batch lay in one storage,
 - MMAction2: items of its own VideoDataset, a storage and a label tensor each,
 
 and, to compare, the plain copy of a batch's bytes from warm memory.
@@ -22,15 +21,13 @@ import itertools
 import logging
 import shutil
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
-from bench_common import encode_video, machine, markdown
+from bench_common import encode_video, interleaved, machine, markdown
 from mmaction.registry import DATASETS, MODELS
 from mmaction.utils import register_all_modules
 from mmengine.dataset import pseudo_collate
@@ -44,11 +41,9 @@ from vll_mmaction.datasets import (
     VideoGroupedSampler,
     clip_collate,
 )
-from vll_mmaction.video_io import clip_array
 
 VIDEOS, CLIPS, SIZE, CLASSES = 8, 11, 112, 101
-ONE_STORAGE = 'clip_collate', 'stock collate'
-WAYS = *ONE_STORAGE, 'a storage a video', 'MMAction2'
+WAYS = 'clip_collate', 'stock collate', 'MMAction2'
 
 
 def write_videos(folder: Path) -> None:
@@ -66,72 +61,46 @@ def write_videos(folder: Path) -> None:
 
 
 def build_loader(way: str, folder: Path, workers: int) -> DataLoader:
-    """A loader that never ends.
+    """A loader of batches of ``VIDEOS`` videos, or as many clips, without end.
 
-    Args:
-        way (str): One of ``WAYS``.
-        folder (Path): See :func:`write_videos`.
-        workers (int): Number of worker processes.
-
-    Returns:
-        DataLoader: Batches of ``VIDEOS`` videos, or as many clips.
+    ``way`` is one of ``WAYS``.
     """
     stock = way == 'MMAction2'
-    sample = dict(type='SampleVideoClips', clip_len=16)
     if stock:
-        sample = dict(type='SampleFrames', clip_len=16)
-    decode = [dict(type='DecordInit'), sample, dict(type='DecordDecode')]
-    if not stock:
-        decode = [dict(type='VideoReaderInit'), sample]
-        decode.append(dict(type='ReadVideoClips', transforms=[]))
+        read = 'DecordInit', 'SampleFrames', 'DecordDecode'
+    else:
+        read = 'VideoReaderInit', 'SampleVideoClips', 'ReadVideoClips'
     dataset = DATASETS.build(
         dict(
             type='VideoDataset' if stock else 'VideoClipDataset',
             ann_file=str(folder / 'ann.txt'),
             data_prefix=dict(video=str(folder)),
             pipeline=[
-                *decode,
+                dict(type=read[0]),
+                dict(type=read[1], clip_len=16),
+                dict(type=read[2]),
                 dict(type='FormatShape', input_format='NCTHW'),
                 dict(type='PackActionInputs'),
             ],
         )
     )
-    collate = clip_collate if way == 'clip_collate' else pseudo_collate
     if stock:
         sampler = torch.utils.data.RandomSampler(
             dataset, replacement=True, num_samples=10**6
         )
-        return DataLoader(
-            dataset,
-            batch_size=VIDEOS * CLIPS,
-            sampler=sampler,
-            num_workers=workers,
-            collate_fn=collate,
+        batches = dict(batch_size=VIDEOS * CLIPS, sampler=sampler)
+    else:
+        dataset = DATASETS.build(
+            dict(type='RepeatDataset', dataset=dataset, times=1000)
         )
-    dataset = DATASETS.build(
-        dict(type='RepeatDataset', dataset=dataset, times=1000)
-    )
-    batches = VideoGroupedBatchSampler(
-        VideoGroupedSampler(dataset, seed=0), batch_size=VIDEOS
-    )
+        sampler = VideoGroupedSampler(dataset, seed=0)
+        batches = dict(batch_sampler=VideoGroupedBatchSampler(sampler, VIDEOS))
     return DataLoader(
         dataset,
-        batch_sampler=batches,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=clip_collate if way == 'clip_collate' else pseudo_collate,
+        **batches,
     )
-
-
-def start(way: str, folder: Path, workers: int) -> Iterator[dict]:
-    """Batches of a way, whose workers have started."""
-    batches = iter(build_loader(way, folder, workers))
-    apart = mock.patch.object(
-        clip_array._BatchStorage, 'take', lambda *args: None
-    )
-    if way == 'a storage a video':
-        with apart:  # forked workers keep it
-            return iter(build_loader(way, folder, workers))
-    return batches
 
 
 class Receiver:
@@ -155,12 +124,7 @@ class Receiver:
         self.scores = torch.randn(VIDEOS * CLIPS, CLASSES)
 
     def receive(self, batches: Iterator[dict], copy: bool) -> None:
-        """All that is done with a batch.
-
-        Args:
-            batches (Iterator[dict]): Where the next comes from.
-            copy (bool): Whether to copy the pixels where they are one tensor.
-        """
+        """All that is done with a batch; copies pixels in one tensor."""
         data = self.preprocessor.cast_data(next(batches))
         inputs, samples = data['inputs'], data['data_samples']
         if not isinstance(inputs, Tensor):
@@ -177,30 +141,22 @@ class Receiver:
 def measure(folder: Path, workers: int, rounds: int) -> dict[str, float]:
     """Processor time of the main process by way.
 
-    Args:
-        folder (Path): See :func:`write_videos`.
-        workers (int): Worker processes of each loader.
-        rounds (int): Batches of each, after two to warm up.
-
     Returns:
         dict[str, float]: Microseconds a clip, median of the batches.
     """
     receiver = Receiver()
-    loaders = {way: start(way, folder, workers) for way in WAYS}
-    turns = [(way, way, False) for way in WAYS]
-    turns.insert(1, ('clip_collate and a copy', 'clip_collate', True))
-    taken: dict[str, list] = {name: [] for name, _, _ in turns}
-    taken['plain copy'] = []
+    ours, stock, theirs = (
+        iter(build_loader(way, folder, workers)) for way in WAYS
+    )
     warm = torch.ones_like(receiver.memory)
-    for number in range(rounds + 2):
-        for name, way, copy in turns:
-            started = time.process_time()
-            receiver.receive(loaders[way], copy)
-            if number > 1:
-                taken[name].append(time.process_time() - started)
-        started = time.process_time()
-        receiver.memory.copy_(warm)
-        taken['plain copy'].append(time.process_time() - started)
+    turns = {
+        WAYS[0]: lambda: receiver.receive(ours, copy=False),
+        f'{WAYS[0]} and a copy': lambda: receiver.receive(ours, copy=True),
+        WAYS[1]: lambda: receiver.receive(stock, copy=False),
+        WAYS[2]: lambda: receiver.receive(theirs, copy=False),
+        'plain copy': lambda: receiver.memory.copy_(warm),
+    }
+    taken = interleaved(turns, rounds, warm_up=2)
     clips = VIDEOS * CLIPS
     return {
         name: 1e6 * float(np.median(times)) / clips

@@ -24,8 +24,7 @@ the rounds, so that a noisy machine does little harm.
 - codec alone: OpenCV decodes every frame and converts none; no reader that
   uses this decoder can be faster.
 
-torchvision's VideoClips and PyTorchVideo's clip sampler take part where they
-are installed. A second table shows where the time of ours goes (not compiled,
+A second table shows where the time of ours goes (not compiled,
 conversion and resizing belong to its last row).
 
 Example::
@@ -44,15 +43,24 @@ from unittest import mock
 
 import cv2
 import numpy as np
+import torch
 from bench_common import encode_video, interleaved, machine, markdown, ratio
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
 
-import vll_mmaction  # noqa: F401  (before the first import of mmaction)
+from vll_mmaction.datasets import ClipBatch, VideoClipDataset
+from vll_mmaction.datasets.transforms import video_reader
+from vll_mmaction.video_io import fast_resize
+from vll_mmaction.video_io.clip_geometry import needed_corner
+from vll_mmaction.video_io.fast_resize import FastResize
+from vll_mmaction.video_io.video_file import VideoFile
 
 CODECS = {
     'XviD, key frame every 12': ('12.avi', 'mpeg4', 12, 0),
     'XviD, every 250, B-frames': ('250.avi', 'mpeg4', 250, 2),
     'H.264, every 250, B-frames': ('250.mp4', 'libx264', 250, 2),
 }
+FRAMES = 250
 BASE = 'stock, a clip at a time'
 WHOLE = 'ours'
 CALLS = "OpenCV's calls alone"
@@ -100,23 +108,11 @@ def opencv_frames(path: str, wanted: np.ndarray, _) -> Iterator:
 
 
 def rivals(path: str, ann_file: str, cache: str) -> dict:
-    """Ways of reading all clips of a video.
+    """Ways of reading all clips of a video, by name.
 
-    Args:
-        path (str): The video.
-        ann_file (str): File to write the annotation of it to.
-        cache (str): Folder for decoded frames.
-
-    Returns:
-        dict[str, Callable]: Name and way.
+    Its annotation is written to ``ann_file``; ``cache`` is a folder for
+    decoded frames.
     """
-    from mmengine.dataset import Compose
-
-    from vll_mmaction.datasets import ClipBatch, VideoClipDataset
-    from vll_mmaction.datasets.transforms import video_reader
-    from vll_mmaction.video_io import fast_resize
-    from vll_mmaction.video_io.clip_geometry import needed_corner
-
     with open(ann_file, 'w', encoding='utf-8') as file:
         print(path, 0, file=file)
     ours = VideoClipDataset(ann_file, OURS)
@@ -183,7 +179,7 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
             os.remove(file)
         read(cached, clips)
 
-    found = {
+    return {
         BASE: lambda: [stock_read([clip]) for clip in clips],
         'stock, one pass': lambda: stock_read(clips),
         'decord in VideoClipDataset': lambda: read(decord, clips),
@@ -204,67 +200,29 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
         CALLS: calls_alone,
         LIMIT: codec_alone,
     }
-    found.update(other_packages(path, len(clips)))
-    return found
 
 
-def other_packages(path: str, num_clips: int) -> dict:
-    """The same by torchvision and PyTorchVideo, where they are installed."""
-    import torch
-
-    found = {}
-    try:
-        from torchvision.datasets.video_utils import VideoClips
-    except (ImportError, RuntimeError):  # built for another PyTorch
-        return found
-    videos = VideoClips([path], 16, 16)
-
-    def transform(frames: torch.Tensor) -> torch.Tensor:
-        """(T, H, W, C) uint8 to (C, T, 112, 112) uint8."""
-        frames = frames.permute(0, 3, 1, 2).float()
-        height, width = frames.shape[-2:]
-        size = (128, round(width * 128 / height))
-        frames = torch.nn.functional.interpolate(frames, size, mode='bilinear')
-        top = np.random.randint(size[0] - 112)
-        left = np.random.randint(size[1] - 112)
-        frames = frames[..., top : top + 112, left : left + 112]
-        return frames.permute(1, 0, 2, 3).round().byte()
-
-    found['torchvision VideoClips'] = lambda: [
-        transform(videos.get_clip(clip)[0]) for clip in range(num_clips)
-    ]
-    try:
-        from pytorchvideo.data.encoded_video import EncodedVideo
-    except (ImportError, RuntimeError):  # built for another PyTorch
-        return found
-
-    def pytorchvideo() -> None:
-        for clip in range(num_clips):
-            video = EncodedVideo.from_path(path, decode_audio=False)
-            start = clip * 16 / 25
-            frames = video.get_clip(start, start + 16 / 25)['video']
-            transform(frames.permute(1, 2, 3, 0))
-            video.close()
-
-    found['PyTorchVideo, a clip at a time'] = pytorchvideo
-    return found
+def ways_of_codecs(
+    folder: str, num_frames: int = FRAMES, codecs: dict = CODECS
+) -> Iterator[tuple[str, dict]]:
+    """Each codec's name, and :func:`rivals` on a video that it encoded."""
+    ann_file, cache = (os.path.join(folder, x) for x in ('ann.txt', 'cache'))
+    for name, (ending, codec, distance, b_frames) in codecs.items():
+        path = encode_video(
+            os.path.join(folder, ending),
+            codec,
+            num_frames,
+            key_frame_every=distance,
+            b_frames=b_frames,
+        )
+        yield name, rivals(path, ann_file, cache)
 
 
 def where_time_goes(read: Callable, rounds: int) -> dict:
-    """Milliseconds of a video that parts of our reader take.
+    """Milliseconds that the parts of our reader take of ``read``, medians.
 
     Not compiled, conversion and resizing belong to the rest.
-
-    Args:
-        read (Callable): Reads the video by ours.
-        rounds (int): Times that it is read.
-
-    Returns:
-        dict[str, float]: Medians.
     """
-    from vll_mmaction.video_io.fast_resize import FastResize
-    from vll_mmaction.video_io.video_file import VideoFile
-
     taken: dict[str, float] = {}
 
     def timed(name: str, call: Callable) -> Callable:
@@ -288,9 +246,7 @@ def where_time_goes(read: Callable, rounds: int) -> dict:
     with (
         mock.patch.object(VideoFile, 'decode', timed_decode),
         mock.patch.object(
-            FastResize,
-            '__call__',
-            timed(PARTS[1], FastResize.__call__),
+            FastResize, '__call__', timed(PARTS[1], FastResize.__call__)
         ),
     ):
         for _ in range(rounds):
@@ -305,7 +261,7 @@ def where_time_goes(read: Callable, rounds: int) -> dict:
 
 
 def measure(
-    rounds: int, num_frames: int, codecs=CODECS
+    rounds: int, num_frames: int = FRAMES, codecs=CODECS
 ) -> tuple[list[list], list[list]]:
     """Rows of the tables.
 
@@ -323,18 +279,7 @@ def measure(
     speeds: dict[str, list] = {}
     parts: dict[str, list] = {name: [] for name in PARTS}
     with tempfile.TemporaryDirectory() as folder:
-        for ending, codec, distance, b_frames in codecs.values():
-            path = encode_video(
-                os.path.join(folder, ending),
-                codec,
-                num_frames,
-                key_frame_every=distance,
-                b_frames=b_frames,
-            )
-            ann_file, cache = (
-                os.path.join(folder, name) for name in ('ann.txt', 'cache')
-            )
-            ways = rivals(path, ann_file, cache)
+        for _, ways in ways_of_codecs(folder, num_frames, codecs):
             seconds = interleaved(ways, rounds)
             for name, taken in seconds.items():
                 share = ratio(seconds[LIMIT], taken)
@@ -355,20 +300,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--quick', action='store_true', help='a minute')
     parser.add_argument('--rounds', type=int, help='times each is measured')
-    parser.add_argument('--frames', type=int, default=250, help='a video')
     args = parser.parse_args()
     warnings.simplefilter('ignore')
     cv2.setNumThreads(0)
-    import torch
-    from mmengine.registry import init_default_scope
-
     torch.set_num_threads(1)
     init_default_scope('mmaction')
     rounds = args.rounds or (3 if args.quick else 11)
-    rows, parts = measure(rounds, args.frames)
+    rows, parts = measure(rounds)
     print(machine())
     print(
-        f'Videos of {args.frames} frames, medians of {rounds} rounds: speed '
+        f'Videos of {FRAMES} frames, medians of {rounds} rounds: speed '
         'by processor time (share of the codec alone)\n'
     )
     print(markdown(['reading', *CODECS], rows))

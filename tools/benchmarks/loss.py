@@ -14,6 +14,7 @@ Example::
 
 import argparse
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -34,15 +35,9 @@ MOST_PAIRS_LOOPED = 3000
 
 
 def backbone_seconds_a_clip(clips: int, rounds: int, size: int) -> float:
-    """Processor time of forward and backward of C3D-lite, a clip.
+    """Processor seconds of forward and backward of C3D-lite, a clip.
 
-    Args:
-        clips (int): Clips to time it on.
-        rounds (int): Times it is measured.
-        size (int): Height and width of the clips.
-
-    Returns:
-        float: Seconds.
+    Timed on some clips of so many pixels in height and width.
     """
     model = C3DLite(input_size=(16, size, size))
     inputs = torch.randn(clips, 3, 16, size, size)
@@ -86,63 +81,55 @@ def double_loop(scores: torch.Tensor, counts: list[int]) -> torch.Tensor:
     return torch.stack(terms).mean()
 
 
-def measure(rounds: int, seconds_a_clip: float, batches=BATCHES) -> list[list]:
-    """Rows of the table, one for each number of videos a batch.
+def measure(videos: int, rounds: int, seconds_a_clip: float) -> dict:
+    """A row of the table.
 
     Args:
+        videos (int): Videos a batch.
         rounds (int): Times each is measured.
         seconds_a_clip (float): The backbone's.
-        batches (Sequence[int]): Numbers of videos.
 
     Returns:
-        list[list]: Videos, clips, milliseconds of the loss, its share of the
+        dict: Cells by column: milliseconds of the loss, its share of the
         backbone's time, times of the two loops as multiples of ours.
     """
-    all_counts = load('ucf101').counts
-    rows = []
-    for videos in batches:
-        rng = np.random.default_rng(0)
-        counts = rng.choice(all_counts, videos).tolist()
-        ids = torch.arange(videos).repeat_interleave(torch.tensor(counts))
-        logits = torch.randn(len(ids), NUM_CLASSES, requires_grad=True)
-        label = torch.randint(NUM_CLASSES, (videos,))[ids]
-        whole = VideoLevelLoss()
-        pairs = ConsistentConstraintLoss(mode='euc')
+    rng = np.random.default_rng(0)
+    counts = rng.choice(load('ucf101').counts, videos).tolist()
+    ids = torch.arange(videos).repeat_interleave(torch.tensor(counts))
+    logits = torch.randn(len(ids), NUM_CLASSES, requires_grad=True)
+    label = torch.randint(NUM_CLASSES, (videos,))[ids]
+    whole = VideoLevelLoss()
+    pairs = ConsistentConstraintLoss(mode='euc')
 
-        def vll(whole=whole, logits=logits, label=label, ids=ids) -> None:
-            sum(whole(logits, label, ids).values()).backward()
+    def looped(loop: Callable) -> torch.Tensor:
+        return loop(logits.softmax(1), counts)
 
-        def ours(pairs=pairs, logits=logits, label=label, ids=ids) -> None:
-            pairs(logits, label, ids).backward()
-
-        def looped(loop, logits=logits, counts=counts) -> None:
-            loop(logits.softmax(1), counts).backward()
-
-        ways = {
-            'VLL': vll,
-            'ours': ours,
-            'pdist': lambda looped=looped: looped(pdist_loop),
-        }
-        if sum(n * (n - 1) // 2 for n in counts) <= MOST_PAIRS_LOOPED:
-            ways['double'] = lambda looped=looped: looped(double_loop)
-        torch.testing.assert_close(
-            pairs(logits, label, ids), pdist_loop(logits.softmax(1), counts)
-        )
-        taken = interleaved(ways, rounds)
-        own = float(np.median(taken['VLL']))
-        rows.append(
-            [
-                videos,
-                len(ids),
-                1000 * own,
-                f'{100 * own / (seconds_a_clip * len(ids)):.3f}%',
-                f'{ratio(taken["pdist"], taken["ours"]):.2f}',
-                f'{ratio(taken["double"], taken["ours"]):.1f}'
-                if 'double' in taken
-                else '-',
-            ]
-        )
-    return rows
+    losses = {
+        'VLL': lambda: sum(whole(logits, label, ids).values()),
+        'ours': lambda: pairs(logits, label, ids),
+        'pdist': lambda: looped(pdist_loop),
+    }
+    if sum(n * (n - 1) // 2 for n in counts) <= MOST_PAIRS_LOOPED:
+        losses['double'] = lambda: looped(double_loop)
+    torch.testing.assert_close(losses['ours'](), losses['pdist']())
+    ways = {
+        name: lambda loss=loss: loss().backward()
+        for name, loss in losses.items()
+    }
+    taken = interleaved(ways, rounds)
+    own = float(np.median(taken['VLL']))
+    share = 100 * own / (seconds_a_clip * len(ids))
+    double = '-'
+    if 'double' in taken:
+        double = f'{ratio(taken["double"], taken["ours"]):.1f}'
+    return {
+        'videos a batch': videos,
+        'clips': len(ids),
+        'VideoLevelLoss, ms': 1000 * own,
+        'of the backbone': f'{share:.3f}%',
+        'pdist loop / ours': f'{ratio(taken["pdist"], taken["ours"]):.2f}',
+        'double loop / ours': double,
+    }
 
 
 def main() -> None:
@@ -154,18 +141,11 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     seconds = backbone_seconds_a_clip(2, 2 if args.quick else 7, 112)
-    rows = measure(7 if args.quick else 31, seconds)
+    rounds = 7 if args.quick else 31
+    rows = [measure(videos, rounds, seconds) for videos in BATCHES]
     print(machine())
     print(f'C3D-lite, forward and backward: {seconds:.2f} s a clip\n')
-    header = [
-        'videos a batch',
-        'clips',
-        'VideoLevelLoss, ms',
-        'of the backbone',
-        'pdist loop / ours',
-        'double loop / ours',
-    ]
-    print(markdown(header, rows))
+    print(markdown(rows[0], [row.values() for row in rows]))
 
 
 if __name__ == '__main__':

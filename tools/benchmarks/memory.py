@@ -26,18 +26,19 @@ import argparse
 import ctypes
 import gc
 import logging
-import multiprocessing
-import resource
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Optional
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
+import bench_common
 import torch
-from bench_common import machine, markdown, ratio
+from bench_common import interleaved, machine, markdown, megabytes, ratio
 from mmaction.registry import MODELS
 from mmaction.utils import register_all_modules
-from train_step import make_batch
+from train_step import DEVICE, make_batch, model_config, synchronised
 
 import vll_mmaction  # noqa: F401  (before mmaction.models)
 
@@ -45,85 +46,69 @@ WAYS = {
     'C3D-lite': ('plain', 'chunks', 'two passes'),
     'SlowOnly-18': ('plain', 'chunks', 'two passes', 'with_cp'),
 }
-# Network, channels divided by, clips a chunk, numbers of clips.
-SETTINGS = (
-    ('C3D-lite', 8, 16, (16, 64, 500)),
-    ('SlowOnly-18', 8, 16, (16, 64, 500)),
-    ('C3D-lite', 1, 4, (4, 16, 500)),
-)
-QUICK = (
-    ('C3D-lite', 8, 4, (4, 16)),
-    ('SlowOnly-18', 8, 4, (4, 16)),
-)
-FLAT = {
-    False: (('C3D-lite', 1, 16, (16, 64, 500)),),
-    True: (('C3D-lite', 8, 2, (2, 6)),),
+
+
+class Setting(NamedTuple):
+    """What is trained.
+
+    Args:
+        network (str): One of ``WAYS``.
+        narrow (int): All layers have that many times fewer channels.
+        chunk (int): Clips a chunk, where a way has chunks.
+    """
+
+    network: str
+    narrow: int
+    chunk: int
+
+
+# With numbers of clips; the time is taken at the second.
+SETTINGS = {
+    Setting('C3D-lite', 8, 16): (16, 64, 500),
+    Setting('SlowOnly-18', 8, 16): (16, 64, 500),
+    Setting('C3D-lite', 1, 4): (4, 16, 500),
 }
+QUICK = {
+    Setting('C3D-lite', 8, 4): (4, 16),
+    Setting('SlowOnly-18', 8, 4): (4, 16),
+}
+FLAT = {Setting('C3D-lite', 1, 16): (16, 64, 500)}
+QUICK_FLAT = {Setting('C3D-lite', 8, 2): (2, 6)}
 # More clips of full width are too much for ways that hold all of them.
 MOST_AT_ONCE = 16
 
 
-def build(network: str, way: str, narrow: int, chunk: int) -> torch.nn.Module:
+def build(setting: Setting, way: str) -> torch.nn.Module:
     """A network with its head, without dropout: all ways are then equal.
 
-    Args:
-        network (str): One of ``WAYS``.
-        way (str): One of its ways, or ``'half'``, the gradient through half
-            of the clips.
-        narrow (int): All layers have that many times fewer channels.
-        chunk (int): Clips a chunk, where the way has chunks.
-
-    Returns:
-        nn.Module: The recognizer, in training mode.
+    ``way`` is one of ``WAYS``, or ``'half'``, the gradient through half of the
+    clips. The recognizer is in training mode, and on the GPU if there is one.
     """
     torch.manual_seed(0)
-    if network == 'C3D-lite':
-        width = 4096 // narrow
-        backbone = dict(
-            type='C3DLite',
-            conv_channels=[c // narrow for c in (64, 128, 256, 256, 256)],
-            fc_channels=width,
-            dropout_ratio=0,
-        )
-    else:
-        width = 512 // narrow
-        backbone = dict(
+    config = model_config(setting.narrow)
+    config.backbone.dropout_ratio = 0
+    config.data_preprocessor.type = 'ActionDataPreprocessor'
+    if setting.network == 'SlowOnly-18':
+        config.backbone = dict(
             type='ResNet3dSlowOnly',
             depth=18,
             pretrained=None,
-            base_channels=64 // narrow,
+            base_channels=64 // setting.narrow,
             lateral=False,
             conv1_kernel=(1, 7, 7),
             inflate=(0, 0, 1, 1),
             norm_eval=True,
             with_cp=way == 'with_cp',
         )
-    model = MODELS.build(
-        dict(
-            type='VideoLevelRecognizer3D',
-            backbone=backbone,
-            cls_head=dict(
-                type='VideoLevelI3DHead',
-                num_classes=101,
-                in_channels=width,
-                spatial_type=None if network == 'C3D-lite' else 'avg',
-                dropout_ratio=0,
-                loss_cls=dict(type='VideoLevelLoss'),
-            ),
-            data_preprocessor=dict(
-                type='ActionDataPreprocessor',
-                mean=[123.675, 116.28, 103.53],
-                std=[58.395, 57.12, 57.375],
-                format_shape='NCTHW',
-            ),
-            train_cfg=dict(
-                chunks=dict(max_training_views=chunk),
-                half=dict(backward_share=0.5),
-            ).get(way),
-        )
-    )
+        width = 512 // setting.narrow
+        config.cls_head.update(in_channels=width, spatial_type='avg')
+    if way == 'chunks':
+        config.train_cfg = dict(max_training_views=setting.chunk)
+    elif way == 'half':
+        config.train_cfg = dict(backward_share=0.5)
+    model = MODELS.build(config)
     model.init_weights()
-    model.train()
+    model.to(DEVICE).train()
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     return model
@@ -162,50 +147,33 @@ def step(model: torch.nn.Module, batch: dict, way: str, chunk: int) -> None:
         score(start).backward(scores.grad[start : start + chunk])
 
 
-def status(name: str) -> Optional[int]:
-    """Bytes of an entry of Linux' ``/proc/self/status``, or None."""
-    try:
-        with open('/proc/self/status', encoding='ascii') as file:
-            for line in file:
-                if line.startswith(f'{name}:'):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
-
-
-def reset_peak() -> int:
+def reset_peak() -> float:
     """Forget the peak of memory so far.
 
     Returns:
-        int: Bytes taken now; the peak so far where it cannot be forgotten.
+        float: MiB taken now; the peak so far where it cannot be forgotten.
     """
     gc.collect()
-    if torch.cuda.is_available():
+    if DEVICE == 'cuda':
         torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
+        return torch.cuda.memory_allocated() / 2**20
     try:
-        with open('/proc/self/clear_refs', 'w', encoding='ascii') as file:
-            file.write('5')
+        Path('/proc/self/clear_refs').write_text('5')
     except OSError:
         return peak()
-    return status('VmRSS') or peak()
+    return megabytes('VmRSS')
 
 
-def peak() -> int:
-    """Bytes taken at most."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return status('VmHWM') or kib * 1024
+def peak() -> float:
+    """MiB taken at most."""
+    if DEVICE == 'cuda':
+        return torch.cuda.max_memory_allocated() / 2**20
+    return megabytes('VmHWM')
 
 
 def seconds() -> float:
     """Clock of the GPU's work, or of the processor's."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
+    return synchronised() if DEVICE == 'cuda' else time.process_time()
 
 
 def gradient(model: torch.nn.Module) -> float:
@@ -214,23 +182,13 @@ def gradient(model: torch.nn.Module) -> float:
     return torch.stack(norms).norm().item()
 
 
-def measure_memory(
-    network: str, way: str, narrow: int, chunk: int, clips: int
-) -> dict:
-    """Memory of a step in this process.
-
-    Args:
-        network (str): See :func:`build`.
-        way (str): See :func:`build`.
-        narrow (int): See :func:`build`.
-        chunk (int): See :func:`build`.
-        clips (int): Clips of the video.
+def measure_memory(setting: Setting, way: str, clips: int) -> dict:
+    """Memory of a step on a video of so many clips, in this process.
 
     Returns:
         dict: ``mib`` and ``gradient``, the norm of all gradients.
     """
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    model = build(network, way, narrow, chunk).to(device)
+    model, chunk = build(setting, way), setting.chunk
     # What libraries set up at their first use is no matter of clips. It takes
     # two chunks: a single one is not recomputed.
     cast = model.data_preprocessor.cast_data
@@ -239,52 +197,28 @@ def measure_memory(
     batch = cast(make_batch(1, clips))
     before = reset_peak()
     step(model, batch, way, chunk)
-    mib = (peak() - before) / 2**20
-    return dict(mib=mib, gradient=gradient(model))
+    return dict(mib=peak() - before, gradient=gradient(model))
 
 
 def measure_time(
-    network: str,
-    narrow: int,
-    chunk: int,
-    clips: int,
-    rounds: int,
-    ways: Sequence[str],
+    setting: Setting, clips: int, rounds: int, ways: Sequence[str]
 ) -> dict[str, float]:
-    """Time of each way as a multiple of plain's.
-
-    Args:
-        network (str): See :func:`build`.
-        narrow (int): See :func:`build`.
-        chunk (int): See :func:`build`.
-        clips (int): Clips of the video.
-        rounds (int): Steps of each way, after one to warm up.
-        ways (Sequence[str]): See ``WAYS``.
-
-    Returns:
-        dict[str, float]: Median ratio by way.
-    """
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    models = {
-        way: build(network, way, narrow, chunk).to(device) for way in ways
-    }
+    """Time of each way as a multiple of plain's, median of the rounds."""
+    models = {way: build(setting, way) for way in ways}
     batch = models['plain'].data_preprocessor.cast_data(make_batch(1, clips))
-    taken = {way: [] for way in ways}
-    for number in range(rounds + 1):
-        for way, model in models.items():
-            start = seconds()
-            step(model, batch, way, chunk)
-            if number:
-                taken[way].append(seconds() - start)
+    rivals = {
+        way: partial(step, model, batch, way, setting.chunk)
+        for way, model in models.items()
+    }
+    taken = interleaved(rivals, rounds, seconds)
     return {way: ratio(times, taken['plain']) for way, times in taken.items()}
 
 
 def apart(measure: Callable[..., dict], *arguments: object) -> dict:
     """Answer of a measurement made in a process of its own."""
     # A forked process cannot use CUDA.
-    method = 'spawn' if torch.cuda.is_available() else 'fork'
-    with multiprocessing.get_context(method).Pool(1) as pool:
-        return pool.apply(_measure, (measure, arguments))
+    method = 'spawn' if DEVICE == 'cuda' else 'fork'
+    return bench_common.apart(_measure, measure, arguments, method=method)
 
 
 def _return_freed_memory() -> None:
@@ -306,37 +240,19 @@ def _measure(measure: Callable[..., dict], arguments: tuple) -> dict:
 
 
 def table(
-    network: str,
-    narrow: int,
-    chunk: int,
-    counts: tuple,
-    rounds: int,
-    ways: Sequence[str],
+    setting: Setting, counts: tuple, rounds: int, ways: Sequence[str]
 ) -> list[list]:
-    """Rows of a network: memory at each number of clips, time at the second.
-
-    Args:
-        network (str): See :func:`build`.
-        narrow (int): See :func:`build`.
-        chunk (int): See :func:`build`.
-        counts (tuple[int]): Numbers of clips.
-        rounds (int): See :func:`measure_time`.
-        ways (Sequence[str]): See ``WAYS``.
-
-    Returns:
-        list[list]: A row a way.
-    """
-    setting = network, narrow, chunk
-    times = apart(measure_time, *setting, counts[1], rounds, ways)
+    """A row a way: memory at each number of clips, time at the second."""
+    times = apart(measure_time, setting, counts[1], rounds, ways)
     rows = []
     for way in ways:
         held = way in ('plain', 'with_cp')
         cells = []
         for clips in counts:
-            if held and clips > MOST_AT_ONCE * narrow:
+            if held and clips > MOST_AT_ONCE * setting.narrow:
                 cells.append('-')
                 continue
-            found = apart(measure_memory, network, way, narrow, chunk, clips)
+            found = apart(measure_memory, setting, way, clips)
             cells.append(f'{found["mib"]:.0f}')
             if clips == counts[1]:
                 norm = found['gradient']
@@ -352,18 +268,21 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, help='times each is timed')
     args = parser.parse_args()
     rounds = args.rounds or (1 if args.quick else 3)
-    cuda = torch.cuda.is_available()
-    print(torch.cuda.get_device_name() if cuda else machine(), flush=True)
-    settings = QUICK if args.quick else SETTINGS
-    for setting in FLAT[args.quick] if args.flat else settings:
-        network, narrow, chunk, counts = setting
-        ways = WAYS[network][:2] if args.flat else WAYS[network]
+    name = torch.cuda.get_device_name() if DEVICE == 'cuda' else machine()
+    print(name, flush=True)
+    if args.flat:
+        settings = QUICK_FLAT if args.quick else FLAT
+    else:
+        settings = QUICK if args.quick else SETTINGS
+    for setting, counts in settings.items():
+        ways = WAYS[setting.network][: 2 if args.flat else None]
         print(
-            f'\n{network}, channels / {narrow}, clips of 16x112x112, chunks '
-            f'of {chunk}: MiB of a step beyond model, gradients and clips; '
-            f'time and norm of the gradient at {counts[1]} clips\n'
+            f'\n{setting.network}, channels / {setting.narrow}, clips of '
+            f'16x112x112, chunks of {setting.chunk}: MiB of a step beyond '
+            'model, gradients and clips; time and norm of the gradient at '
+            f'{counts[1]} clips\n'
         )
-        rows = table(*setting, rounds, ways)
+        rows = table(setting, counts, rounds, ways)
         header = ['way', *(f'{clips} clips' for clips in counts)]
         header += ['time against plain', 'gradient']
         print(markdown(header, rows), flush=True)

@@ -26,6 +26,7 @@ import cv2
 import decord
 import numpy as np
 from bench_common import encode_video, machine, markdown
+from input_path import opened
 
 from vll_mmaction.video_io.frame_source import read_frames
 from vll_mmaction.video_io.video_facts import KeyPacket
@@ -45,11 +46,6 @@ VIDEOS = {
     'H.264 in MP4, variable rate': ('mp4', 12, VARIABLE),
     'H.264 in MKV, variable rate': ('mkv', 12, VARIABLE),
 }
-
-
-def opened(path: str) -> cv2.VideoCapture:
-    """A video, decoded by one thread."""
-    return cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
 
 
 def read(capture: cv2.VideoCapture, number: int) -> list[np.ndarray]:
@@ -98,10 +94,6 @@ WAYS = {
 
 def measure(path: str, clips: int) -> dict[str, tuple[int, float]]:
     """Try all ways on clips spread over a video.
-
-    Args:
-        path (str): The video.
-        clips (int): Number of clips.
 
     Returns:
         dict[str, tuple[int, float]]: Of each way, clips that are wrong and

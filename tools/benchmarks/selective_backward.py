@@ -14,31 +14,27 @@ import argparse
 import statistics
 
 import torch
-from bench_common import machine, markdown, ratio
-from memory import apart, build, measure_memory, seconds, step
+from bench_common import interleaved, machine, markdown, ratio
+from memory import Setting, apart, build, measure_memory, seconds, step
 from train_step import make_batch
 
 SHARE = 0.5
 NETWORKS = 'C3D-lite', 'SlowOnly-18'
 CLIPS = 8, 16
+NARROW = 8
+"""All layers have that many times fewer channels."""
 
 
 def measure_time(
-    network: str, narrow: int, clips: int, rounds: int
+    setting: Setting, clips: int, rounds: int
 ) -> dict[str, float]:
     """Time of half the clips and of a forward pass, as multiples of plain's.
 
-    Args:
-        network (str): See ``memory.build``.
-        narrow (int): See ``memory.build``.
-        clips (int): Clips of the video.
-        rounds (int): Steps of each, after one to warm up.
-
     Returns:
-        dict[str, float]: ``half`` and ``forward``, medians.
+        dict[str, float]: ``half`` and ``forward``, medians of the rounds, and
+        the ``seconds`` of plain.
     """
-    plain = build(network, 'plain', narrow, 1)
-    half = build(network, 'half', narrow, 1)
+    plain, half = build(setting, 'plain'), build(setting, 'half')
     batch = make_batch(1, clips)
 
     def forward() -> None:
@@ -50,28 +46,22 @@ def measure_time(
         half=lambda: step(half, batch, 'half', 1),
         forward=forward,
     )
-    taken = {way: [] for way in ways}
-    for number in range(rounds + 1):
-        for way, run in ways.items():
-            start = seconds()
-            run()
-            if number:
-                taken[way].append(seconds() - start)
+    taken = interleaved(ways, rounds, seconds)
     found = {way: ratio(taken[way], taken['plain']) for way in ways}
     found['seconds'] = statistics.median(taken['plain'])
     return found
 
 
-def row(network: str, narrow: int, clips: int, rounds: int) -> list:
+def row(setting: Setting, clips: int, rounds: int) -> list:
     """A row of the table, see :func:`main`."""
-    found = apart(measure_time, network, narrow, clips, rounds)
+    found = apart(measure_time, setting, clips, rounds)
     mib = [
-        apart(measure_memory, network, way, narrow, 1, clips)['mib']
+        apart(measure_memory, setting, way, clips)['mib']
         for way in ('plain', 'half')
     ]
     forward = found['forward']
     return [
-        f'{network}, {clips} clips',
+        f'{setting.network}, {clips} clips',
         f'{found["seconds"]:.2f}',
         f'{forward:.2f}',
         f'{forward + SHARE * (1 - forward):.2f}',
@@ -84,13 +74,12 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--narrow', type=int, default=8)
     args = parser.parse_args()
-    print(f'{machine()}, channels / {args.narrow}\n', flush=True)
+    print(f'{machine()}, channels / {NARROW}\n', flush=True)
     header = ['', 'plain, s', 'F', 'bound', 'half']
     header += ['MiB, plain', 'MiB, half']
     rows = [
-        row(network, args.narrow, clips, args.rounds)
+        row(Setting(network, NARROW, 1), clips, args.rounds)
         for network in NETWORKS
         for clips in CLIPS
     ]

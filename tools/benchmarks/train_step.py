@@ -22,32 +22,29 @@ both of them reading. float16 scales its loss, as MMEngine does.
 import argparse
 import contextlib
 import logging
-import os
 import statistics
 import tempfile
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Optional
 
 import cv2
 import input_path
 import torch
-from bench_common import (
-    encode_video,
-    machine,
-    markdown,
-    processor_seconds,
-    ratio,
-)
+from bench_common import interleaved, machine, markdown, ratio
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmaction.utils import register_all_modules
+from mmengine.config import Config, ConfigDict
 from torch.autograd import DeviceType
 from torch.profiler import profile, record_function
 from torch.utils.flop_counter import FlopCounterMode
 
 import vll_mmaction  # noqa: F401  (before mmaction.models)
 
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+CONFIG = Path(__file__).parents[2] / 'configs/vll_c3d_ucf101.py'
 # Name: autocast dtype, TF32, channels_last_3d, torch.compile.
 VARIANTS = {
     'fp32': (None, False, False, False),
@@ -77,53 +74,29 @@ SIZES = {
 }
 
 
-def build(narrow: int) -> torch.nn.Module:
-    """The network of configs/vll_c3d_ucf101.py.
+def model_config(narrow: int) -> ConfigDict:
+    """``model`` of configs/vll_c3d_ucf101.py.
 
     Args:
         narrow (int): All layers have that many times fewer channels.
 
     Returns:
-        nn.Module: The recognizer, in training mode.
+        ConfigDict: The config.
     """
+    config = Config.fromfile(CONFIG).model
     channels = [c // narrow for c in (64, 128, 256, 256, 256)]
-    model = MODELS.build(
-        dict(
-            type='Recognizer3D',
-            backbone=dict(
-                type='C3DLite',
-                conv_channels=channels,
-                fc_channels=4096 // narrow,
-            ),
-            cls_head=dict(
-                type='VideoLevelI3DHead',
-                num_classes=101,
-                in_channels=4096 // narrow,
-                spatial_type=None,
-                dropout_ratio=0,
-                loss_cls=dict(type='VideoLevelLoss'),
-            ),
-            data_preprocessor=dict(
-                type='ClipDataPreprocessor',
-                mean=[123.675, 116.28, 103.53],
-                std=[58.395, 57.12, 57.375],
-                format_shape='NCTHW',
-            ),
-        )
-    )
-    model.init_weights()
-    return model.train()
+    width = 4096 // narrow
+    config.backbone.update(conv_channels=channels, fc_channels=width)
+    config.cls_head.in_channels = width
+    return config
 
 
 def make_batch(videos: int, clips: int) -> dict:
-    """A batch as the loader gives it: uint8 clips, views of one array a video.
-
-    Args:
-        videos (int): Number of videos.
-        clips (int): Clips of each.
+    """A batch as the loader gives it, of videos of so many clips each.
 
     Returns:
-        dict: ``inputs`` and ``data_samples``.
+        dict: ``inputs``, uint8, views of one array a video, and
+        ``data_samples``.
     """
     inputs, samples = [], []
     for video in range(videos):
@@ -141,15 +114,15 @@ class Step:
 
     Args:
         variant (tuple): See ``VARIANTS``.
-        narrow (int): See :func:`build`.
+        narrow (int): See :func:`model_config`.
         batch (dict): See :func:`make_batch`.
-        device (torch.device): Where it runs.
     """
 
-    def __init__(self, variant, narrow, batch, device) -> None:
+    def __init__(self, variant, narrow, batch) -> None:
         self.dtype, self.tf32, channels_last, compiled = variant
-        self.batch, self.device = batch, device
-        self.model = build(narrow).to(device)
+        self.batch = batch
+        self.model = MODELS.build(model_config(narrow)).to(DEVICE).train()
+        self.model.init_weights()
         if channels_last:
             self.model.backbone.to(memory_format=torch.channels_last_3d)
         if compiled:
@@ -162,30 +135,18 @@ class Step:
             enabled=self.dtype is torch.float16
         )
 
-    def wait(self) -> float:
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
     def run(self, apart: bool = True) -> dict:
-        """Seconds of each part, or of the whole step.
-
-        Args:
-            apart (bool): Whether to wait for the GPU after each part.
-
-        Returns:
-            dict: ``PARTS``, or ``step``.
-        """
+        """Seconds of ``PARTS``, each waited for, or of the whole ``step``."""
         torch.backends.cuda.matmul.allow_tf32 = self.tf32
         torch.backends.cudnn.allow_tf32 = self.tf32
         cast = contextlib.nullcontext()
         if self.dtype is not None:
-            cast = torch.autocast(self.device.type, self.dtype)
-        model, times = self.model, [self.wait()]
+            cast = torch.autocast(DEVICE, self.dtype)
+        model, times = self.model, [synchronised()]
 
         def done() -> None:
             if apart:
-                times.append(self.wait())
+                times.append(synchronised())
 
         with record_function(STEP):
             batch = {k: list(v) for k, v in self.batch.items()}
@@ -203,7 +164,7 @@ class Step:
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self.optimizer.zero_grad()
-        times.append(self.wait())
+        times.append(synchronised())
         names = PARTS if apart else ('step',)
         return dict(zip(names, (b - a for a, b in zip(times, times[1:]))))
 
@@ -217,13 +178,8 @@ class Step:
 def host_wait_seconds(events: Iterable) -> float:
     """Time of the calls in ``HOST_WAITS`` within the range ``STEP``.
 
-    Outside of it wait the measurement and, at its end, the profiler.
-
-    Args:
-        events (Iterable[FunctionEvent]): What the profiler found.
-
-    Returns:
-        float: Seconds.
+    Outside of it wait the measurement and, at its end, the profiler, which
+    found these events.
     """
     events = [e for e in events if e.device_type == DeviceType.CPU]
     (step,) = (e.time_range for e in events if e.name == STEP)
@@ -234,39 +190,27 @@ def host_wait_seconds(events: Iterable) -> float:
     )
 
 
-def matmul_rate(
-    dtype: Optional[torch.dtype], tf32: bool, device: torch.device, size: int
-) -> float:
+def synchronised() -> float:
+    """Time at which a GPU, where there is one, has done its work, seconds."""
+    if DEVICE == 'cuda':
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def matmul_rate(dtype: Optional[torch.dtype], tf32: bool) -> float:
     """Operations a second of a large matrix product: the practical peak.
 
-    Args:
-        dtype (torch.dtype, optional): Type of the matrices, None is float32.
-        tf32 (bool): Whether float32 may be rounded to TF32.
-        device (torch.device): Where it runs.
-        size (int): Rows and columns.
-
-    Returns:
-        float: The median of five.
+    ``dtype`` None is float32, which TF32 may round. The median of five.
     """
     torch.backends.cuda.matmul.allow_tf32 = tf32
-    a = torch.randn(size, size, device=device, dtype=dtype)
-    seconds = []
-    for _ in range(5):
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        a @ a
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / statistics.median(seconds)
+    size = 8192 if DEVICE == 'cuda' else 512
+    a = torch.randn(size, size, device=DEVICE, dtype=dtype)
+    taken = interleaved({'': lambda: a @ a}, 5, synchronised, warm_up=0)
+    return 2 * size**3 / statistics.median(taken[''])
 
 
 def reading_rates(rounds: int) -> dict[str, float]:
     """Clips a second of one core that reads videos of 250 frames.
-
-    Args:
-        rounds (int): Times that each way is measured, after one to warm up.
 
     Returns:
         dict[str, float]: By codec, and for the cache of decoded frames.
@@ -274,19 +218,15 @@ def reading_rates(rounds: int) -> dict[str, float]:
     cv2.setNumThreads(0)
     rates = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, (ending, codec, every, b) in input_path.CODECS.items():
-            path = os.path.join(folder, ending)
-            encode_video(path, codec, 250, key_frame_every=every, b_frames=b)
-            ways = input_path.rivals(
-                path, *(os.path.join(folder, x) for x in ('list', 'cache'))
-            )
+        for name, ways in input_path.ways_of_codecs(folder):
             ways = {
                 name: ways['ours'],
                 'cache of decoded frames': ways['ours, cache, later epochs'],
             }
-            for way, read in ways.items():
-                seconds = [processor_seconds(read) for _ in range(rounds + 1)]
-                rates[way] = 250 // 16 / statistics.median(seconds[1:])
+            for way, seconds in interleaved(ways, rounds).items():
+                rates[way] = (
+                    input_path.FRAMES // 16 / statistics.median(seconds)
+                )
     return rates
 
 
@@ -299,8 +239,7 @@ def main() -> None:
     size = SIZES[args.quick]
     register_all_modules()
     logging.disable(logging.INFO)
-    cuda = torch.cuda.is_available()
-    device = torch.device('cuda' if cuda else 'cpu')
+    cuda = DEVICE == 'cuda'
     name = torch.cuda.get_device_name() if cuda else machine()
     torch.manual_seed(0)
     batch = make_batch(size['videos'], size['clips'])
@@ -310,7 +249,7 @@ def main() -> None:
 
     counter = FlopCounterMode(display=False)
     with counter:
-        Step(VARIANTS['fp32'], size['channels'], batch, device).run()
+        Step(VARIANTS['fp32'], size['channels'], batch).run()
     flops = counter.get_total_flops()
     variants = {
         name: options
@@ -320,13 +259,13 @@ def main() -> None:
         and (args.compile in (None, options[3]) or name == 'fp32')
     }
     peak = {
-        precision: matmul_rate(*precision, device, 8192 if cuda else 512)
+        precision: matmul_rate(*precision)
         for precision in {options[:2] for options in variants.values()}
     }
 
     steps, whole, parts = {}, {}, {}
     for variant, options in variants.items():
-        steps[variant] = Step(options, size['channels'], batch, device)
+        steps[variant] = Step(options, size['channels'], batch)
         whole[variant], parts[variant] = [], []
     for number in range(size['warmup'] + size['rounds']):
         for variant, step in steps.items():

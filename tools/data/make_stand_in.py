@@ -4,19 +4,19 @@
 For a trial of the preparation, of training's reading, or of disk and workers
 where the real videos are not at hand. Each file has the official name and
 the true number of frames, but shows a plain grey; as XviD wrote the real ones
-it has one key frame and packed B-frames. The split files are written beside
-them; of a part of the videos they name that part only.
+it has one key frame and packed B-frames. The split files are copied beside
+them.
 
 Example::
 
     python tools/data/make_stand_in.py hmdb51 \\
         --splits testTrainMulti_7030_splits --frames frames.csv \\
-        --out data/hmdb51_stand_in --videos 300
+        --out data/hmdb51_stand_in
 """
 
 import argparse
 import csv
-import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -33,38 +33,14 @@ SIDE = 32
 def read_frames(path: Path) -> dict:
     """Frame counts from a CSV file with the columns video and frames.
 
-    Args:
-        path (Path): The file; ``video`` is class/name without extension.
-
-    Returns:
-        dict[str, int]: Frames of each video.
+    ``video`` is class/name without extension.
     """
     with open(path, newline='') as file:
         return {x['video']: int(x['frames']) for x in csv.DictReader(file)}
 
 
-def choose(names: list, number: int, seed: int) -> list:
-    """A seeded part of the videos, in their order.
-
-    Args:
-        names (list[str]): All videos.
-        number (int): How many.
-        seed (int): Seed of the choice.
-
-    Returns:
-        list[str]: Those chosen.
-    """
-    chosen = set(random.Random(seed).sample(names, min(number, len(names))))
-    return [name for name in names if name in chosen]
-
-
 def write_video(path: Path, frames: int) -> None:
-    """Write a grey video.
-
-    Args:
-        path (Path): File to write, ``.avi``; its folder is made.
-        frames (int): Number of frames.
-    """
+    """Write a grey video, ``.avi``, of so many frames, and its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = np.full((SIDE, SIDE, 3), 128, np.uint8)
     with av.open(str(path), 'w') as container:
@@ -123,28 +99,6 @@ def pack_b_frames(packets: list) -> list:
     return found
 
 
-def write_split_files(name: str, folder: Path, out: Path, kept: set) -> None:
-    """Copy the split files, keeping the lines of some videos.
-
-    Args:
-        name (str): ``'ucf101'`` or ``'hmdb51'``.
-        folder (Path): The official files.
-        out (Path): Where to.
-        kept (set[str]): Videos, class/file.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(folder.glob('*.txt')):
-        class_name = path.name.split('_test_split')[0]
-        lines = []
-        for line in path.read_text().splitlines():
-            video = (line.split() or [''])[0]
-            if name == 'hmdb51':
-                video = f'{class_name}/{video}'
-            if path.name == 'classInd.txt' or video in kept:
-                lines.append(line + '\n')
-        (out / path.name).write_text(''.join(lines))
-
-
 def main(args=None) -> None:
     """Make the tree as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -159,12 +113,6 @@ def main(args=None) -> None:
         help='CSV with columns video (class/name, no extension) and frames',
     )
     parser.add_argument('--out', type=Path, required=True, help='a new folder')
-    parser.add_argument(
-        '--videos', type=int, help='a random part of so many (default: all)'
-    )
-    parser.add_argument(
-        '--seed', type=int, default=0, help='of that part (default: 0)'
-    )
     args = parser.parse_args(args)
     source = SOURCES[args.name]
     if args.out.exists():
@@ -175,16 +123,12 @@ def main(args=None) -> None:
         unknown = [x for x in names if x.rsplit('.', 1)[0] not in frames]
         if unknown:
             sys.exit(f'{args.frames} has no frame count of {unknown[0]}')
-        if args.videos:
-            names = choose(names, args.videos, args.seed)
         for name in track(names, 'writing videos'):
             path = args.out / source.video_folders[-1] / name
             write_video(path, frames[name.rsplit('.', 1)[0]])
     except PreparationError as error:
         sys.exit(str(error))
-    write_split_files(
-        args.name, args.splits, args.out / source.split_folders[0], set(names)
-    )
+    shutil.copytree(args.splits, args.out / source.split_folders[0])
     counts = [frames[name.rsplit('.', 1)[0]] for name in names]
     clips = sum(max(1, count // 16) for count in counts)
     print(f'{len(names):,} videos, {clips:,} clips of 16 frames: {args.out}')

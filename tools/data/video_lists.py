@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,13 +100,9 @@ def _lines(path: Path) -> Iterator:
 
 
 def read_ucf101_splits(folder: Path) -> Splits:
-    """Read classInd.txt, trainlist0N.txt and testlist0N.txt.
+    """Read classInd.txt, trainlist0N.txt and testlist0N.txt of a folder.
 
-    Args:
-        folder (Path): Where they are.
-
-    Returns:
-        Splits: What they say. Labels count from 0.
+    Labels count from 0.
 
     Raises:
         PreparationError: A file is missing or says something else.
@@ -147,13 +143,8 @@ def read_ucf101_splits(folder: Path) -> Splits:
 def read_hmdb51_splits(folder: Path) -> Splits:
     """Read the files CLASS_test_splitN.txt.
 
-    A line is a file name and a mark: 1 train, 2 test, 0 neither.
-
-    Args:
-        folder (Path): Where they are.
-
-    Returns:
-        Splits: What they say. Classes are in alphabetical order.
+    A line is a file name and a mark: 1 train, 2 test, 0 neither. Classes are
+    in alphabetical order.
 
     Raises:
         PreparationError: A file is missing or says something else.
@@ -226,34 +217,29 @@ def find_videos(names: Sequence, folder: Path, unpack: str = '') -> tuple:
             f'{folder} has no class folders, {what}. Unpack with folders: '
             f'{unpack}'
         )
-    found, missing = {}, {}
-    by_class = {}
+    by_class = defaultdict(list)
     for name in names:
-        class_name, file = name.split('/')
-        by_class.setdefault(class_name, []).append(file)
-    for class_name, files in by_class.items():
-        on_disk = _same(class_name, folders)
-        if on_disk is None:
+        by_class[name.split('/')[0]].append(name)
+    found, missing = {}, {}
+    for class_name, videos in by_class.items():
+        same = _same(class_name, folders)
+        if len(same) != 1:
             alike = [x for x in folders if _letters(x) == _letters(class_name)]
             reason = f'there is no folder {class_name}'
             if alike:
                 reason += f' ({alike[0]!r} looks like it: rename it back)'
-            missing.update({f'{class_name}/{x}': reason for x in files})
+            missing.update(dict.fromkeys(videos, reason))
             continue
-        here = os.listdir(folder / on_disk)
-        exact, lower = set(here), {}
-        for file in here:
-            lower.setdefault(file.lower(), []).append(file)
-        for file in files:
-            same = [file] if file in exact else lower.get(file.lower(), [])
-            if len(same) == 1:
-                found[f'{class_name}/{file}'] = f'{on_disk}/{same[0]}'
-            elif same:
-                missing[f'{class_name}/{file}'] = (
-                    f'{" and ".join(sorted(same))} differ in case only'
-                )
+        here = os.listdir(folder / same[0])
+        for name in videos:
+            files = _same(name.split('/')[1], here)
+            if len(files) == 1:
+                found[name] = f'{same[0]}/{files[0]}'
+            elif files:
+                files = ' and '.join(sorted(files))
+                missing[name] = f'{files} differ in case only'
             else:
-                missing[f'{class_name}/{file}'] = 'there is no such file'
+                missing[name] = 'there is no such file'
     return found, missing
 
 
@@ -261,12 +247,11 @@ def _letters(name: str) -> str:
     return re.sub(r'[^a-z0-9]', '', name.lower())
 
 
-def _same(name: str, others: Sequence) -> Optional[str]:
-    """``name`` among others, else the only one that differs in case."""
+def _same(name: str, others: Sequence) -> list:
+    """``name`` if it is among others, else those that differ in case only."""
     if name in others:
-        return name
-    same = [other for other in others if other.lower() == name.lower()]
-    return same[0] if len(same) == 1 else None
+        return [name]
+    return [other for other in others if other.lower() == name.lower()]
 
 
 def _first_folder(out: Path, names: Sequence, what: str, option: str) -> Path:
@@ -493,6 +478,7 @@ def main(source: Source, args: Optional[Sequence] = None) -> None:
     )
     parser.add_argument(
         '--splits',
+        dest='split_files',
         type=Path,
         help='official split files (default: '
         f'{" or ".join(source.split_folders)} in out)',
@@ -507,16 +493,8 @@ def main(source: Source, args: Optional[Sequence] = None) -> None:
         action='store_true',
         help='replace lists that exist with other content',
     )
-    args = parser.parse_args(args)
     try:
-        report = prepare(
-            source,
-            args.out,
-            args.videos,
-            args.splits,
-            args.allow_missing,
-            args.overwrite,
-        )
+        report = prepare(source, **vars(parser.parse_args(args)))
     except PreparationError as error:
         sys.exit(f'{source.name}: {error}')
     print(report)

@@ -182,16 +182,12 @@ def configs() -> list:
 
 def tools() -> list:
     """Programs in ``tools``."""
-    paths = sorted((ROOT / 'tools').rglob('*.*'))
-    return [
-        path
-        for path in paths
-        if path.suffix == '.sh'
-        and path.parent.name != 'lib'
-        or path.suffix == '.py'
-        and "__name__ == '__main__'" in path.read_text()
-        and path.parent.name != 'lib'
-    ]
+    found = []
+    for path in sorted((ROOT / 'tools').rglob('*.*')):
+        script = path.suffix == '.py' and "'__main__'" in path.read_text()
+        if (script or path.suffix == '.sh') and path.parent.name != 'lib':
+            found.append(path)
+    return found
 
 
 def page() -> str:

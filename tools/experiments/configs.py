@@ -39,12 +39,6 @@ class ExperimentError(RuntimeError):
 def find_config(name: str) -> Path:
     """A config by its path, or by its name in ``configs``.
 
-    Args:
-        name (str): As on the command line or in a table.
-
-    Returns:
-        Path: The file.
-
     Raises:
         ExperimentError: There is none.
     """
@@ -82,14 +76,7 @@ def read_config(path: Path) -> Config:
 
 
 def gpus_of(config: Path) -> int:
-    """GPUs that a config is written for, as its learning rate is.
-
-    Args:
-        config (Path): Config file.
-
-    Returns:
-        int: What ``auto_scale_lr`` says, or 1.
-    """
+    """GPUs that a config is written for: what ``auto_scale_lr`` says, or 1."""
     cfg = read_config(config)
     base = cfg.get('auto_scale_lr', {}).get('base_batch_size', 0)
     gpus, rest = divmod(base, cfg.train_dataloader.batch_size)

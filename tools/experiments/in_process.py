@@ -36,10 +36,7 @@ class _Runner(Runner):
 def train_and_test(run: Run, options: dict, log: Path) -> None:
     """Do what train.py and test.py do, one after the other.
 
-    Args:
-        run (Run): The run.
-        options (dict[str, object]): In place of the config's.
-        log (Path): File for what is printed.
+    ``options`` take the place of the config's, ``log`` gets what is printed.
 
     Raises:
         ExperimentError: It failed.

@@ -91,15 +91,9 @@ class Measured:
 
 
 def collect(row: Row, table: Table, out: Path) -> Measured:
-    """Find the runs of a row.
+    """The runs of a row of a table that are finished, and what else is there.
 
-    Args:
-        row (Row): The row.
-        table (Table): The table it is of.
-        out (Path): Folder of all runs.
-
-    Returns:
-        Measured: Those that are finished, and what else there is.
+    ``out`` is the folder of all runs.
     """
     measured = Measured(row)
     if not row.config:
@@ -132,10 +126,7 @@ def paired_differences(
 ) -> list:
     """Differences of the runs that two rows have in common.
 
-    Args:
-        row (Measured): A row.
-        baseline (Measured): Another.
-        best (bool): Each by its best rule, rather than both by vote.
+    By vote, or if wanted of each row by its best rule.
 
     Returns:
         list[ndarray]: For each fold (seeds, videos) of -1, 0, 1; of folds
@@ -173,12 +164,7 @@ def paired_differences(
 def difference(
     row: Measured, baseline: Measured, best: bool = False
 ) -> Optional[tuple]:
-    """Mean difference of two rows, and its interval.
-
-    Args:
-        row (Measured): A row.
-        baseline (Measured): Another.
-        best (bool): See :func:`paired_differences`.
+    """Mean difference of two rows, see :func:`paired_differences`.
 
     Returns:
         tuple[float, float, float, int] | None: Mean, the interval's ends, all

@@ -3,6 +3,8 @@
 Numbers are the paper's (Shi et al. 2020), accuracies in percent.
 """
 
+from typing import Optional
+
 from .rows import CLIP, ERR, EUC, VIDEO, VLL, Row, Table
 
 TRAN = 'Tran et al., ICCV 2015'
@@ -11,10 +13,26 @@ ZHU = 'Zhu et al., CVPR 2018'
 KOPUKLU = 'Köpüklü et al., arXiv:1904.02422, 2019'
 WANG = 'Wang et al., CVPR 2019'
 KIM = 'Kim et al., AAAI 2019'
+CONFIGS = {
+    CLIP: 'clip_c3d_{}{}.py',
+    VIDEO: 'vll_c3d_{}_ce{}.py',
+    ERR: 'vll_c3d_{}_err{}.py',
+    EUC: 'vll_c3d_{}_euc{}.py',
+    VLL: 'vll_c3d_{}{}.py',
+}
 
 
 def _reference(name: str, paper: float, source: str) -> Row:
     return Row(name, paper=paper, source=source)
+
+
+def _trainings(data: str, end: str, *papers: Optional[float]) -> tuple:
+    """Rows of the trainings, as many as there are numbers of the paper."""
+    names = (CLIP, VIDEO, VLL) if len(papers) == 3 else CONFIGS
+    return tuple(
+        Row(name, CONFIGS[name].format(data, end), paper)
+        for name, paper in zip(names, papers)
+    )
 
 
 def _alpha(tenths: int) -> Row:
@@ -35,24 +53,12 @@ TABLES = (
     Table(
         'table1',
         'Table 1: training and loss, UCF101, fine-tuned',
-        (
-            Row(CLIP, 'clip_c3d_ucf101_finetune.py', 51.52),
-            Row(VIDEO, 'vll_c3d_ucf101_ce_finetune.py', 53.44),
-            Row(ERR, 'vll_c3d_ucf101_err_finetune.py', 55.38),
-            Row(EUC, 'vll_c3d_ucf101_euc_finetune.py', 57.11),
-            Row(VLL, 'vll_c3d_ucf101_finetune.py', 58.76),
-        ),
+        _trainings('ucf101', '_finetune', 51.52, 53.44, 55.38, 57.11, 58.76),
     ),
     Table(
         'table1-scratch',
         'Variant of Table 1: from scratch, UCF101',
-        (
-            Row(CLIP, 'clip_c3d_ucf101.py'),
-            Row(VIDEO, 'vll_c3d_ucf101_ce.py'),
-            Row(ERR, 'vll_c3d_ucf101_err.py'),
-            Row(EUC, 'vll_c3d_ucf101_euc.py'),
-            Row(VLL, 'vll_c3d_ucf101.py'),
-        ),
+        _trainings('ucf101', '', *[None] * 5),
     ),
     Table(
         'readings',
@@ -87,20 +93,12 @@ TABLES = (
     Table(
         'table3',
         'Table 3: training and loss, HMDB51, fine-tuned',
-        (
-            Row(CLIP, 'clip_c3d_hmdb51_finetune.py', 32.6),
-            Row(VIDEO, 'vll_c3d_hmdb51_ce_finetune.py', 33.15),
-            Row(VLL, 'vll_c3d_hmdb51_finetune.py', 35.38),
-        ),
+        _trainings('hmdb51', '_finetune', 32.6, 33.15, 35.38),
     ),
     Table(
         'table3-scratch',
         'Variant of Table 3: from scratch, HMDB51',
-        (
-            Row(CLIP, 'clip_c3d_hmdb51.py'),
-            Row(VIDEO, 'vll_c3d_hmdb51_ce.py'),
-            Row(VLL, 'vll_c3d_hmdb51.py'),
-        ),
+        _trainings('hmdb51', '', *[None] * 3),
     ),
     Table(
         'table4',

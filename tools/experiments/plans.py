@@ -63,14 +63,7 @@ class Run:
         return cfg
 
     def data_options(self, cfg: Optional[Config] = None) -> dict:
-        """Options that choose the data and their fold.
-
-        Args:
-            cfg (Config, optional): The config, of any fold.
-
-        Returns:
-            dict[str, str]: Keys and values of ``--cfg-options``.
-        """
+        """What of ``--cfg-options`` chooses the data and their fold."""
         cfg = cfg or self.cfg
         options = {}
         for loader in LOADERS:

@@ -1,9 +1,8 @@
 """The runs of a table as Markdown and CSV, Figure 5, and a curve."""
 
 import csv
-import os
+import io
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Optional
 
@@ -11,6 +10,7 @@ from .figures import draw_lines
 from .measured import Measured, collect, difference
 from .results import RULES
 from .rows import Table
+from .state import write_whole
 from .stats import mean_and_std
 
 COLUMNS = (
@@ -120,12 +120,7 @@ def _footnotes(rows: list) -> list:
 
 
 def report(table: Table, out: Path, folder: Path) -> str:
-    """Write a table's report.
-
-    Args:
-        table (Table): The table.
-        out (Path): Folder of all runs.
-        folder (Path): Where the files go.
+    """Write a table's report of the runs in ``out`` to a folder.
 
     Returns:
         str: The Markdown.
@@ -134,17 +129,12 @@ def report(table: Table, out: Path, folder: Path) -> str:
     baseline = next((row for row in rows if row.row.config), None)
     cells = [_cells(row, baseline) for row in rows]
     few = any(len({s for s, _ in r.states}) == 1 for r in rows)
-    lines = [
+    parts = [
         f'## {table.title}',
-        '',
-        f'| {" | ".join(COLUMNS)} |',
-        '|' + ' --- |' * len(COLUMNS),
-        *(f'| {" | ".join(row)} |' for row in cells),
-        '',
+        _markdown([COLUMNS, *cells]),
         NOTE.format(one=ONE_SEED if few else ''),
+        *_footnotes(rows),
     ]
-    for note in _footnotes(rows):
-        lines += ['', note]
     folder.mkdir(parents=True, exist_ok=True)
     points = [
         (row.row.alpha, *_mean_and_ends(row))
@@ -158,10 +148,9 @@ def report(table: Table, out: Path, folder: Path) -> str:
             xlabel='balanced weight α',
             ylabel='video accuracy by vote (%)',
         )
-        lines += ['', f'![{table.title}]({table.name}.png)']
-    _write_table(folder / table.name, lines, [COLUMNS, *cells])
-    _replace(folder / f'{table.name}_runs.csv', partial(_write_runs, rows))
-    return '\n'.join(lines) + '\n'
+        parts.append(f'![{table.title}]({table.name}.png)')
+    write_whole(folder / f'{table.name}_runs.csv', _csv(_run_rows(rows)))
+    return _write_table(folder / table.name, parts, [COLUMNS, *cells])
 
 
 def _mean_and_ends(row: Measured) -> tuple:
@@ -169,40 +158,41 @@ def _mean_and_ends(row: Measured) -> tuple:
     return mean, mean - (std or 0), mean + (std or 0)
 
 
-def _write_table(stem: Path, lines: list, cells: list) -> None:
-    """Markdown and CSV."""
-    text = '\n'.join(lines) + '\n'
-    _replace(stem.with_name(f'{stem.name}.md'), lambda file: file.write(text))
-    _replace(
-        stem.with_name(f'{stem.name}.csv'),
-        lambda file: csv.writer(file).writerows(cells),
-    )
+def _markdown(rows: list) -> str:
+    lines = [f'| {" | ".join(row)} |' for row in rows]
+    lines.insert(1, '|' + ' --- |' * len(rows[0]))
+    return '\n'.join(lines)
 
 
-def _write_runs(rows: list, file) -> None:
-    """One line a run, with all that its run.json holds."""
-    writer = csv.writer(file)
+def _csv(rows: list) -> str:
+    file = io.StringIO(newline='')
+    csv.writer(file).writerows(rows)
+    return file.getvalue()
+
+
+def _write_table(stem: Path, parts: list, cells: list) -> str:
+    """Markdown, which is returned, and CSV."""
+    text = '\n\n'.join(parts) + '\n'
+    write_whole(stem.with_name(f'{stem.name}.md'), text)
+    write_whole(stem.with_name(f'{stem.name}.csv'), _csv(cells))
+    return text
+
+
+def _run_rows(rows: list) -> list:
+    """One row a run, with all that its run.json holds."""
     columns = ('gpus', 'commit', 'videos', 'clips')
     names = (*RULES, 'clip', 'agreement')
-    writer.writerow(
-        ['training', 'config', 'seed', 'fold', *names]
-        + ['train_seconds', 'test_seconds', *columns]
-    )
+    head = ['training', 'config', 'seed', 'fold', *names]
+    found = [[*head, 'train_seconds', 'test_seconds', *columns]]
     for measured in rows:
         for (seed, _), state in measured.states.items():
-            writer.writerow(
+            found.append(
                 [measured.row.name, measured.row.config, seed, state['fold']]
                 + [state['accuracies'].get(name, '') for name in names]
                 + [state['seconds'][name] for name in ('train', 'test')]
                 + [state[name] for name in columns]
             )
-
-
-def _replace(path: Path, write) -> None:
-    temporary = path.with_name(f'{path.name}.tmp')
-    with open(temporary, 'w', newline='') as file:
-        write(file)
-    os.replace(temporary, path)
+    return found
 
 
 def report_curve(name: str, tables: list, out: Path, folder: Path) -> str:
@@ -232,13 +222,9 @@ def report_curve(name: str, tables: list, out: Path, folder: Path) -> str:
                 cells[-1][-1] = f'{mean:+.1f} [{low:+.1f}, {high:+.1f}]'
                 points = lines.setdefault(row.row.name, [])
                 points.append((table.share, mean, low, high))
-    text = [
+    parts = [
         f'## Gain over {header[1]}',
-        '',
-        f'| {" | ".join(header)} |',
-        '|' + ' --- |' * len(header),
-        *(f'| {" | ".join(row)} |' for row in cells),
-        '',
+        _markdown([header, *cells]),
         f'Percent of videos right by the best rule of {header[1]}, and '
         'differences to it of each row by its own best rule, with 95% '
         'bootstrap intervals over seeds and videos.',
@@ -250,6 +236,5 @@ def report_curve(name: str, tables: list, out: Path, folder: Path) -> str:
             xlabel='clips that show the class (%)',
             ylabel=f'gain over {header[1]} (points)',
         )
-        text += ['', f'![Gain]({name}.png)']
-    _write_table(folder / name, text, [header, *cells])
-    return '\n'.join(text) + '\n'
+        parts.append(f'![Gain]({name}.png)')
+    return _write_table(folder / name, parts, [header, *cells])

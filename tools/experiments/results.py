@@ -13,9 +13,6 @@ RULES = ('vote', 'mean_prob', 'attention')
 def right_videos(results: ClipResults) -> dict:
     """Whether each video is right, by each rule that the results allow.
 
-    Args:
-        results (ClipResults): Of a test.
-
     Returns:
         dict[str, ndarray]: (V,) of 0 and 1 by name of the rule.
     """

@@ -136,26 +136,25 @@ def _count_interruption(run: Run, state: dict) -> None:
     state['interruptions'] += 1
 
 
-def _options(options: dict) -> list:
-    return ['--cfg-options', *(f'{k}={v}' for k, v in options.items())]
+def _run_tool(
+    run: Run, state: dict, processes: int, lock: int, name: str, *words: object
+) -> None:
+    """Run dist_train.sh or dist_test.sh as a stage."""
+    script = ROOT / f'tools/dist_{name}.sh'
+    options = [f'{k}={v}' for k, v in run.options(processes).items()]
+    words = ['bash', script, run.config, *words, '--cfg-options', *options]
+    # Not without a checkpoint: stock then drops the config's load_from.
+    if name == 'train' and (run.folder / 'last_checkpoint').is_file():
+        words.append('--resume')
+    print(f'  {name}: {run.name}', flush=True)
+    with _stage(run, state, name):
+        _start_tool([*map(str, words)], run.folder / f'{name}.log', lock)
 
 
 def _train(run: Run, state: dict, processes: int, lock: int) -> None:
     _set_aside_damaged(run)
-    words = [
-        'bash',
-        str(ROOT / 'tools/dist_train.sh'),
-        str(run.config),
-        str(processes),
-        *('--work-dir', str(run.folder), '--seed', str(run.seed)),
-        *_options(run.options(processes)),
-    ]
-    # Not without a checkpoint: stock then drops the config's load_from.
-    if (run.folder / 'last_checkpoint').is_file():
-        words.append('--resume')
-    print(f'  train: {run.name}', flush=True)
-    with _stage(run, state, 'train'):
-        _start_tool(words, run.folder / 'train.log', lock)
+    words = processes, '--work-dir', run.folder, '--seed', run.seed
+    _run_tool(run, state, processes, lock, 'train', *words)
     if not run.trained:
         raise ExperimentError(
             f'training ended without {run.checkpoint}, see '
@@ -164,18 +163,8 @@ def _train(run: Run, state: dict, processes: int, lock: int) -> None:
 
 
 def _test(run: Run, state: dict, processes: int, lock: int) -> None:
-    words = [
-        'bash',
-        str(ROOT / 'tools/dist_test.sh'),
-        str(run.config),
-        str(run.checkpoint),
-        str(processes),
-        *('--work-dir', str(run.folder / 'test')),
-        *_options(run.options(processes)),
-    ]
-    print(f'  test: {run.name}', flush=True)
-    with _stage(run, state, 'test'):
-        _start_tool(words, run.folder / 'test.log', lock)
+    words = run.checkpoint, processes, '--work-dir', run.folder / 'test'
+    _run_tool(run, state, processes, lock, 'test', *words)
 
 
 def _train_and_test(run: Run, state: dict, processes: int) -> None:
@@ -197,14 +186,7 @@ def _figures(run: Run) -> dict:
 
 
 def is_done(run: Run, test: bool = True) -> bool:
-    """Whether nothing is left to do of a run.
-
-    Args:
-        run (Run): The run.
-        test (bool): False for a model that others only start from.
-
-    Returns:
-        bool: Whether it is trained and, if wanted, tested.
+    """Whether a run is trained and, if wanted, tested.
 
     Raises:
         ExperimentError: What is in its folder is not from this run.

@@ -5,8 +5,9 @@ import os
 import platform
 import subprocess
 from functools import cache
-from importlib import metadata
 from pathlib import Path
+
+from vll_mmaction.version import metadata_version
 
 from .configs import ROOT, ExperimentError
 from .plans import Run
@@ -19,13 +20,7 @@ PACKAGES = ('vll_mmaction', 'mmaction2', 'mmengine', 'torch', 'numpy')
 
 
 def read_state(folder: Path) -> dict:
-    """The state of a run.
-
-    Args:
-        folder (Path): Its folder.
-
-    Returns:
-        dict: Content of run.json, empty if the run was never begun.
+    """Content of a run's run.json, empty if it was never begun.
 
     Raises:
         ExperimentError: The file is of another version, or damaged.
@@ -52,10 +47,6 @@ def read_state(folder: Path) -> dict:
 def check_state(run: Run, state: dict) -> None:
     """Refuse the state of another run than this one.
 
-    Args:
-        run (Run): The run.
-        state (dict): What :func:`read_state` read.
-
     Raises:
         ExperimentError: It was made with another config.
     """
@@ -68,9 +59,15 @@ def check_state(run: Run, state: dict) -> None:
 
 
 def write_state(folder: Path, state: dict) -> None:
-    temporary = folder / f'{STATE}.tmp'
-    temporary.write_text(json.dumps(state, indent=2) + '\n')
-    os.replace(temporary, folder / STATE)
+    write_whole(folder / STATE, json.dumps(state, indent=2) + '\n')
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, which nobody sees half of."""
+    temporary = path.with_name(f'{path.name}.tmp')
+    with open(temporary, 'w', newline='') as file:
+        file.write(text)
+    os.replace(temporary, path)
 
 
 def _git(*words: str) -> str:
@@ -98,13 +95,8 @@ def _commit() -> str:
 def _versions() -> dict:
     import torch
 
-    versions = {'python': platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = ''
-    versions['device'] = 'CPU'
+    versions = {'python': platform.python_version(), 'device': 'CPU'}
+    versions.update((name, metadata_version(name)) for name in PACKAGES)
     if torch.cuda.is_available():
         versions['device'] = torch.cuda.get_device_name()
     return versions

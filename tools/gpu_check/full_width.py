@@ -8,12 +8,11 @@ both have validated.
 
 import json
 import os
-import signal
-import subprocess
 import time
 from pathlib import Path
 
 from generated import ROOT, arguments, make_data, write_config
+from limited import run_for
 
 EPOCHS = """
 train_cfg = dict(max_epochs={epochs}, val_interval=1)
@@ -25,13 +24,9 @@ SHOWN = ('acc/top1', 'clip/clip_acc', 'clip/agreement')
 
 
 def train(config: Path, seconds: float, convs: str, cuda: bool) -> Path:
-    """Start dist_train.sh, and stop it when the time is up.
+    """Start dist_train.sh from a checkpoint, and stop it when its time is up.
 
-    Args:
-        config (Path): The config.
-        seconds (float): Its time.
-        convs (str): Checkpoint to start from, '' for none.
-        cuda (bool): One GPU and mixed precision, or the CPU.
+    On one GPU with mixed precision, or on the CPU.
 
     Returns:
         Path: The work folder.
@@ -41,22 +36,9 @@ def train(config: Path, seconds: float, convs: str, cuda: bool) -> Path:
     words += [f'{int(cuda)}', '--work-dir', str(work), '--seed', '0']
     words += ['--amp'] * cuda
     words += ['--cfg-options', f'model.backbone.pretrained_convs={convs}']
-    with open(work.with_suffix('.log'), 'wb') as log:
-        process = subprocess.Popen(
-            words, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            code = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            code = 0
-        finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.wait()
-    if code:
-        print(work.with_suffix('.log').read_text(errors='replace')[-3000:])
+    log = work.with_suffix('.log')
+    if run_for(seconds, words, log):
+        print(log.read_text(errors='replace')[-3000:])
         raise SystemExit(f'{config.name} failed')
     return work
 
@@ -81,7 +63,6 @@ def main() -> None:
     began = time.monotonic()
     whole = float(os.environ.get('GPU_CHECK_SECONDS', 300)) - 10
     data = make_data(args.work, args.quick)
-    workers = 1 if args.quick else max(1, len(os.sched_getaffinity(0)) - 1)
     convs, rows = 'None', {}
     names = ('clip_c3d', 'clip_c3d_finetune', 'vll_c3d_finetune')
     for left, name in zip((2.5, 2, 1), names):
@@ -90,7 +71,6 @@ def main() -> None:
             name,
             data,
             args.quick,
-            workers,
             EPOCHS.format(epochs=1 if args.quick else 1000),
         )
         seconds = (whole - (time.monotonic() - began)) / left

@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import os
 import sys
 from pathlib import Path
 
@@ -39,14 +40,9 @@ def arguments(description: str) -> argparse.Namespace:
 
 
 def make_data(work: Path, quick: bool) -> Path:
-    """Make the videos, or keep those that are there.
+    """Make the videos, or keep those that are there; their folder.
 
-    Args:
-        work (Path): The folder they go into has its place there.
-        quick (bool): Few of them, and as small as the quickstart's.
-
-    Returns:
-        Path: The folder.
+    In a quick run they are few, and as small as the quickstart's.
     """
     folder = work / 'videos'
     # In a quick run both scripts come at the same time.
@@ -61,16 +57,15 @@ def make_data(work: Path, quick: bool) -> Path:
 
 
 def write_config(
-    path: Path, base: str, data: Path, quick: bool, workers: int, extra=''
+    path: Path, base: str, data: Path, quick: bool, extra: str = ''
 ) -> Path:
-    """Write a config of full width.
+    """Write a config of full width, with a worker a core, less one.
 
     Args:
         path (Path): File to write.
         base (str): Name of a config of the quickstart.
         data (Path): Folder of :func:`make_data`.
-        quick (bool): A narrow network for small frames.
-        workers (int): Processes that read.
+        quick (bool): A narrow network for small frames, and one worker.
         extra (str): Python that follows.
 
     Returns:
@@ -83,7 +78,7 @@ def write_config(
         base=str(ROOT / 'configs/quickstart' / f'{base}.py'),
         size=40 if quick else 112,
         data=str(data),
-        workers=workers,
+        workers=1 if quick else max(1, len(os.sched_getaffinity(0)) - 1),
         cuda=torch.cuda.is_available(),
         channels=tuple(c // narrow for c in (64, 128, 256, 256, 256)),
         width=4096 // narrow,

@@ -7,7 +7,6 @@ network trains on one such batch, again and again.
 """
 
 import logging
-import os
 import time
 
 from generated import arguments, make_data, write_config
@@ -22,7 +21,6 @@ SECONDS = 10  # for each of the two
 
 def main() -> None:
     """Print the table."""
-    import torch
     from bench_common import markdown
     from mmaction.utils import register_all_modules
 
@@ -31,16 +29,9 @@ def main() -> None:
     register_all_modules()
     logging.disable(logging.INFO)
     data = make_data(args.work, args.quick)
-    workers = 1 if args.quick else max(1, len(os.sched_getaffinity(0)) - 1)
-    config = Config.fromfile(
-        write_config(
-            args.work / 'host.py',
-            'vll_c3d_finetune',
-            data,
-            args.quick,
-            workers,
-        )
-    )
+    path = args.work / 'host.py'
+    write_config(path, 'vll_c3d_finetune', data, args.quick)
+    config = Config.fromfile(path)
     loader = Runner.build_dataloader(config.train_dataloader, seed=0)
     clips, batches, taken, waited, epoch = 0, 0, 0.0, 0.0, 0
     # The first epoch starts the workers and counts the frames.
@@ -54,15 +45,14 @@ def main() -> None:
             taken += time.process_time() - used
         epoch += 1
 
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     rows = [
-        (f'{workers} workers, delivered', f'{clips / waited:.0f}'),
+        (f'{loader.num_workers} workers, delivered', f'{clips / waited:.0f}'),
         ('the main process receives, at most', f'{clips / taken:.0f}'),
     ]
     for name in ('fp32', 'bf16, channels_last_3d'):
         size = (2, 2) if args.quick else (8, clips // batches // 8)
         batch = make_batch(*size)
-        step = Step(VARIANTS[name], 16 if args.quick else 1, batch, device)
+        step = Step(VARIANTS[name], 16 if args.quick else 1, batch)
         step.run(apart=False)
         began, steps = time.perf_counter(), 0
         while time.perf_counter() - began < seconds / 2:

@@ -7,7 +7,7 @@ what stops the whole leaves what was found till then.
 import argparse
 import json
 import os
-import signal
+import re
 import subprocess
 import sys
 import threading
@@ -15,7 +15,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Optional
+
+from limited import run_for
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / 'tools/benchmarks'
@@ -46,16 +47,7 @@ class Part:
 
 
 def all_parts(out: Path, quick: bool) -> list[Part]:
-    """What is asked.
-
-    Args:
-        out (Path): Folder of the results.
-        quick (bool): Small networks.
-
-    Returns:
-        list[Part]: In the order of asking; the last one takes what time is
-        left.
-    """
+    """What is asked, in this order; the last one takes what time is left."""
     small = ['--quick'] if quick else []
     data = ['--work', str(out / 'work'), *small]
     here = Path(__file__).parent
@@ -111,14 +103,7 @@ def has_cuda() -> bool:
 
 
 def run(part: Part, seconds: float, log: Path, cuda: bool) -> None:
-    """Run a part and fill it in.
-
-    Args:
-        part (Part): The part.
-        seconds (float): When to stop it.
-        log (Path): File for its output.
-        cuda (bool): Whether there is a GPU, or one is to be used.
-    """
+    """Run a part for so long, on a GPU or without, and fill it in."""
     env = dict(
         os.environ,
         PYTHON=sys.executable,
@@ -132,26 +117,8 @@ def run(part: Part, seconds: float, log: Path, cuda: bool) -> None:
     if not cuda:
         env.update(CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1')
     began = time.monotonic()
-    with open(log, 'wb') as file:
-        process = subprocess.Popen(
-            [sys.executable, *part.words],
-            cwd=log.parent,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            code: Optional[int] = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            code = None
-        finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.wait()
+    words = [sys.executable, *part.words]
+    code = run_for(seconds, words, log, cwd=log.parent, env=env)
     part.seconds = round(time.monotonic() - began, 1)
     part.state = 'done' if code == 0 else f'failed ({code})'
     if code is None:
@@ -162,29 +129,18 @@ def run(part: Part, seconds: float, log: Path, cuda: bool) -> None:
 
 def tables(text: str) -> list[list[list[str]]]:
     """The Markdown tables in a text: tables of rows of cells."""
-    found: list[list[list[str]]] = []
-    inside = False
-    for line in text.splitlines():
-        if not line.startswith('| '):
-            inside = False
-            continue
-        if not inside:
-            found.append([])
-        inside = True
-        cells = [cell.strip() for cell in line.strip()[1:-1].split('|')]
-        if set(line) - set('|-: '):
-            found[-1].append(cells)
-    return found
+    return [
+        [
+            [cell.strip() for cell in line[1:-1].split('|')]
+            for line in block.splitlines()
+            if set(line) - set('|-: ')
+        ]
+        for block in re.findall(r'(?:^\| .*\n?)+', text, re.M)
+    ]
 
 
 def write(out: Path, parts: list[Part], seconds: float) -> None:
-    """Write both reports.
-
-    Args:
-        out (Path): Where to.
-        parts (list[Part]): All of them, done or not.
-        seconds (float): Taken till now.
-    """
+    """Write both reports of all parts, done or not."""
     lines = [f'# GPU check\n\n{seconds:.0f} s in all.\n']
     for part in parts:
         lines.append(f'## {part.title}\n')

@@ -37,25 +37,28 @@ import json
 import os
 import shutil
 import sys
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+from rich.progress import track
 
-CLASSES = (
-    'left',
-    'right',
-    'up',
-    'down',
-    'clockwise',
-    'counterclockwise',
-    'growing',
-    'shrinking',
+MOTIONS = dict(
+    left=(-1.5, 0, 0, 0),
+    right=(1.5, 0, 0, 0),
+    up=(0, -1.5, 0, 0),
+    down=(0, 1.5, 0, 0),
+    clockwise=(0, 0, 6, 0),
+    counterclockwise=(0, 0, -6, 0),
+    growing=(0, 0, 0, 0.06),
+    shrinking=(0, 0, 0, -0.06),
 )
+"""Pixels to the right and down, degrees clockwise, and logarithm of the scale,
+a frame at a usual pace."""
+
+CLASSES = tuple(MOTIONS)
 STILL = len(CLASSES)
 """Motion of a segment in which nothing moves."""
 
@@ -75,7 +78,6 @@ CODECS = {'XVID': '.avi', 'mp4v': '.mp4', 'MJPG': '.avi'}
 """MJPG is part of OpenCV itself, the others need its FFmpeg."""
 
 STAMP = 'make_videos.json'
-UNFINISHED = '.unfinished'
 GENERATOR = 1
 """Raise this when the same parameters give other videos than before."""
 
@@ -223,7 +225,10 @@ def render_video(plan):
     size = rng.uniform(0, high - low)
     for segment, motion in enumerate(plan.shown):
         start, end = plan.frames_of(segment)
-        step, turn, growth = _velocity(rng, motion)
+        shown = (
+            (0, 0, 0, 0) if motion == STILL else [*MOTIONS.values()][motion]
+        )
+        *step, turn, growth = rng.uniform(0.6, 1.4) * np.array(shown)
         for _ in range(start, end):
             matrix = _sheet_per_screen(angle, low + size)
             offset = spot - matrix @ centre
@@ -239,22 +244,6 @@ def render_video(plan):
             spot = (spot - matrix @ step) % SHEET
             angle = angle + turn
             size = (size + growth) % (high - low)
-
-
-def _velocity(rng, motion):
-    """Return pixels, degrees and log scale a frame of a motion."""
-    step, turn, growth = np.zeros(2), 0.0, 0.0
-    pace = rng.uniform(0.6, 1.4)
-    name = None if motion == STILL else CLASSES[motion]
-    if name in ('left', 'right'):
-        step[0] = 1.5 * pace * (1 if name == 'right' else -1)
-    elif name in ('up', 'down'):
-        step[1] = 1.5 * pace * (1 if name == 'down' else -1)
-    elif name in ('clockwise', 'counterclockwise'):
-        turn = 6.0 * pace * (1 if name == 'clockwise' else -1)
-    elif name in ('growing', 'shrinking'):
-        growth = 0.06 * pace * (1 if name == 'growing' else -1)
-    return step, turn, growth
 
 
 def _sheet_per_screen(angle, log_scale):
@@ -348,8 +337,8 @@ def make_videos(
 ):
     """Make the set, or keep the one that is there and complete.
 
-    A new set is made beside an old one, in a hidden folder, and takes its
-    place when it is whole. Nothing but a set's own files is ever removed.
+    A set that is not whole has no ``train.txt``, and is made anew the next
+    time. Nothing but a set's own files is ever removed.
 
     Args:
         out (str | Path): Output folder: new, empty, or with an older set.
@@ -381,8 +370,6 @@ def make_videos(
         out.mkdir(parents=True, exist_ok=True)
         if not (out / STAMP).exists():
             _refuse_foreign_files(out)
-            # From here on the folder is known as ours, also after a stop.
-            _write_stamp(out, dict(complete=False))
         _build(out, parameters)
     except OSError as error:
         raise VideoSetError(f"can't write to {out}: {error}") from error
@@ -401,36 +388,26 @@ def _build(out, parameters):
         )
         for split in SPLITS
     }
-    folder = out / UNFINISHED
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        for split in SPLITS:
-            (folder / split).mkdir(parents=True)
-        everything = [plan for split in SPLITS for plan in plans[split]]
-        with _progress(len(everything)) as advance:
-            for plan in everything:
-                write_video(
-                    folder / plan.path,
-                    render_video(plan),
-                    plan.num_frames,
-                    parameters['codec'],
-                )
-                advance()
-        _write_lists(folder, plans)
-        sizes = {p.path: (folder / p.path).stat().st_size for p in everything}
-        _take_place(folder, out)
-        _write_stamp(
-            out, dict(complete=True, parameters=parameters, sizes=sizes)
-        )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    # From here on the folder is known as ours, also after a stop.
+    _write_stamp(out, dict(complete=False))
+    for name in reversed(ENTRIES):
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
+        else:
+            (out / name).unlink(missing_ok=True)
+    for split in SPLITS:
+        (out / split).mkdir()
+    everything = [plan for split in SPLITS for plan in plans[split]]
+    for plan in track(everything, 'writing videos'):
+        frames = render_video(plan)
+        codec = parameters['codec']
+        write_video(out / plan.path, frames, plan.num_frames, codec)
+    _write_lists(out, plans)
+    sizes = {p.path: (out / p.path).stat().st_size for p in everything}
+    _write_stamp(out, dict(complete=True, parameters=parameters, sizes=sizes))
 
 
 def _write_lists(folder, plans):
-    for split in SPLITS:
-        lines = [f'{plan.path} {plan.label}\n' for plan in plans[split]]
-        (folder / f'{split}.txt').write_text(''.join(lines))
-    (folder / 'classes.txt').write_text('\n'.join(CLASSES) + '\n')
     with open(folder / 'segments.csv', 'w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(
@@ -444,18 +421,10 @@ def _write_lists(folder, plans):
                     + [*plan.frames_of(segment), (*CLASSES, 'still')[motion]]
                     + [int(motion != plan.label)]
                 )
-
-
-def _take_place(folder, out):
-    """Move a whole set from its hidden folder over what was there."""
-    _write_stamp(out, dict(complete=False))
-    for name in reversed(ENTRIES):
-        if (out / name).is_dir():
-            shutil.rmtree(out / name)
-        elif (out / name).exists():
-            (out / name).unlink()
-    for name in ENTRIES:
-        os.replace(folder / name, out / name)
+    (folder / 'classes.txt').write_text('\n'.join(CLASSES) + '\n')
+    for split in reversed(SPLITS):
+        lines = [f'{plan.path} {plan.label}\n' for plan in plans[split]]
+        (folder / f'{split}.txt').write_text(''.join(lines))
 
 
 def _is_complete(out, parameters):
@@ -490,28 +459,6 @@ def _refuse_foreign_files(out):
         )
 
 
-@contextmanager
-def _progress(total):
-    """Yield a function to call after each video: a bar, or plain lines."""
-    if sys.stdout.isatty():
-        from rich.progress import Progress
-
-        with Progress() as bar:
-            task = bar.add_task('writing videos', total=total)
-            yield lambda: bar.advance(task)
-        return
-    start, done = time.time(), 0
-
-    def advance():
-        nonlocal done
-        done += 1
-        if done * 5 // total > (done - 1) * 5 // total:
-            seconds = time.time() - start
-            print(f'{done}/{total} videos, {seconds:.0f} s', flush=True)
-
-    yield advance
-
-
 def _number(text, least):
     number = int(text)
     if number < least:
@@ -541,6 +488,7 @@ def parse_args(args=None):
     parser.add_argument('out', type=Path, help='output folder')
     parser.add_argument(
         '--videos',
+        dest='num_train',
         type=_count,
         default=208,
         metavar='N',
@@ -548,6 +496,7 @@ def parse_args(args=None):
     )
     parser.add_argument(
         '--test-videos',
+        dest='num_test',
         type=_count,
         default=104,
         metavar='M',
@@ -578,18 +527,11 @@ def main(args=None):
     """Make the set as the command line says."""
     args = parse_args(args)
     try:
-        made = make_videos(
-            args.out,
-            args.videos,
-            args.test_videos,
-            args.seed,
-            args.codec,
-            args.ambiguity,
-        )
+        made = make_videos(**vars(args))
     except VideoSetError as error:
         sys.exit(f'make_videos: {error}')
     if made:
-        print(f'{args.videos} + {args.test_videos} videos in {args.out}')
+        print(f'{args.num_train} + {args.num_test} videos in {args.out}')
     else:
         print(f'{args.out} is complete, nothing to do')
 

@@ -33,14 +33,7 @@ ROWS = {
 
 
 def read_scalars(work_dir: Path) -> list:
-    """Logged scalars of the newest run in a work_dir.
-
-    Args:
-        work_dir (Path): ``--work-dir`` of a training.
-
-    Returns:
-        list[dict]: A row a log line, as MMEngine wrote them.
-    """
+    """Logged scalars of the newest run in a work_dir, a dict a line."""
     files = sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not files:
         sys.exit(f'There is no scalars.json of a training run in {work_dir}')
@@ -49,15 +42,9 @@ def read_scalars(work_dir: Path) -> list:
 
 
 def curve(scalars: list, name: str, epochs_before: int = 0) -> tuple:
-    """One scalar over epochs.
+    """One scalar over epochs: these (n,), and its values (n,).
 
-    Args:
-        scalars (list[dict]): Rows of :func:`read_scalars`.
-        name (str): Key of the scalar.
-        epochs_before (int): Shift, for a run that goes on from another.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Epochs (n,), values (n,).
+    ``epochs_before`` shifts a run that goes on from another.
     """
     train = [row for row in scalars if 'lr' in row]
     # Validation rows count epochs, training rows iterations.
@@ -73,11 +60,8 @@ def curve(scalars: list, name: str, epochs_before: int = 0) -> tuple:
 def draw_curves(start: list, runs: dict, chance: float, out: Path) -> None:
     """Training accuracy of the clips and validation accuracy of the videos.
 
-    Args:
-        start (list[dict]): Scalars of the run that both go on from.
-        runs (dict[str, list[dict]]): Scalars of each of the two.
-        chance (float): Accuracy of guessing.
-        out (Path): Picture to write.
+    ``start`` are scalars of the run that both others go on from; ``chance`` is
+    the accuracy of guessing.
     """
     epochs = max(row['epoch'] for row in start if 'lr' in row)
     panels = {
