@@ -18,9 +18,6 @@ the rounds, so that a noisy machine does little harm.
 - the same with "cache": first epoch, an empty cache of decoded frames is
   filled on the way; later epochs, the frames are read from it. (Writing
   15 MB a video to the disk takes longer by the clock than by the processor.)
-- OpenCV's calls alone: decoding, conversion, resizing and writing in a bare
-  loop, with one crop for all and no flip; what ours could reach at best where
-  it is not compiled.
 - codec alone: OpenCV decodes every frame and converts none; no reader that
   uses this decoder can be faster.
 
@@ -51,7 +48,6 @@ from mmengine.registry import init_default_scope
 from vll_mmaction.datasets import ClipBatch, VideoClipDataset
 from vll_mmaction.datasets.transforms import video_reader
 from vll_mmaction.video_io import fast_resize
-from vll_mmaction.video_io.clip_geometry import needed_corner
 from vll_mmaction.video_io.fast_resize import FastResize
 from vll_mmaction.video_io.video_file import VideoFile
 
@@ -63,7 +59,6 @@ CODECS = {
 FRAMES = 250
 BASE = 'stock, a clip at a time'
 WHOLE = 'ours'
-CALLS = "OpenCV's calls alone"
 LIMIT = 'codec alone'
 PARTS = [
     'decoding',
@@ -141,26 +136,6 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
         while capture.grab():
             pass
 
-    def calls_alone() -> None:
-        capture, frame, part = opened(path), None, None
-        width, height = (
-            int(capture.get(key))
-            for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-        )
-        size = round(width * 128 / height), 128
-        left, top = (size[0] - 112) // 2, 8
-        rows, columns, scales = needed_corner(
-            (width, height), size, left + 112, top + 112
-        )
-        array = np.empty((len(clips), 3, 16, 112, 112), np.uint8)
-        for clip in array:
-            for red, green, blue in clip.transpose(1, 0, 2, 3):
-                capture.grab()
-                _, frame = capture.retrieve(frame)
-                part = cv2.resize(frame[:rows, :columns], None, part, *scales)
-                crop = part[top : top + 112, left : left + 112]
-                cv2.split(crop, [blue, green, red])
-
     def read(dataset, chosen) -> None:
         dataset.__getitems__(ClipBatch(chosen, (0, 0)))
 
@@ -197,7 +172,6 @@ def rivals(path: str, ann_file: str, cache: str) -> dict:
         'ours, a clip at a time, cache, later epochs': lambda: [
             read(cached, [clip]) for clip in clips
         ],
-        CALLS: calls_alone,
         LIMIT: codec_alone,
     }
 
