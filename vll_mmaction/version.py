@@ -144,7 +144,9 @@ def explain_import(error: Exception, name: str = '') -> str:
         return f'vll_mmaction needs {module}, which is missing: ' + (
             f'pip install {name}'
         )
-    if 'libGL' in said or 'libgthread' in said or 'libglib' in said:
+    # Which one is named first differs between OpenCV's versions.
+    lacks = module == 'cv2' and 'cannot open shared object file' in said
+    if lacks or any(x in said for x in ('libGL', 'libgthread', 'libglib')):
         return (
             f'OpenCV lacks a system library ({said}): on Debian or Ubuntu, '
             'apt-get install libgl1 libglib2.0-0'
