@@ -31,6 +31,7 @@ import select
 import shutil
 import struct
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Sequence
@@ -133,7 +134,11 @@ class LaunchedTraining:
         with open(log, 'ab') as file:
             self.process = subprocess.Popen(
                 ['bash', str(script), config, count, *more],
-                env=dict(os.environ, PORT=str(runs.free_port())),
+                env=dict(
+                    os.environ,
+                    PORT=str(runs.free_port()),
+                    PYTHON=sys.executable,
+                ),
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )

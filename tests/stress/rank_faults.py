@@ -23,6 +23,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -76,7 +77,11 @@ class Job:
         with open(self.log, 'wb') as file:
             self.process = subprocess.Popen(
                 [str(word) for word in words],
-                env=dict(os.environ, PORT=str(runs.free_port())),
+                env=dict(
+                    os.environ,
+                    PORT=str(runs.free_port()),
+                    PYTHON=sys.executable,
+                ),
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
