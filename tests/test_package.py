@@ -114,6 +114,12 @@ def test_a_library_that_opencv_lacks_is_named(name):
     assert line.endswith('apt-get install libgl1 libglib2.0-0')
 
 
+def test_opencv_is_named_for_its_own_failure():
+    error = ImportError('libxcb.so.1: file too short', name='cv2')
+    line = version.explain_import(error, 'mmcv-lite')
+    assert line.startswith('opencv-python opencv-contrib-python cannot be ')
+
+
 def test_a_library_that_another_package_lacks_is_not_opencvs():
     said = 'libcudnn.so.9: cannot open shared object file'
     line = version.explain_import(ImportError(said, name='torch._C'), 'torch')

@@ -152,8 +152,9 @@ def explain_import(error: Exception, name: str = '') -> str:
             'apt-get install libgl1 libglib2.0-0'
         )
     name = name or DISTRIBUTIONS.get(module, module)
-    if 'cv2' in said or 'multiarray' in said or '_ARRAY_API' in said:
-        # OpenCV before 4.10 was built for numpy 1.
+    marks = 'cv2', 'multiarray', '_ARRAY_API'
+    if module == 'cv2' or any(mark in said for mark in marks):
+        # Not what imports it. Before 4.10 it was built for numpy 1.
         name = DISTRIBUTIONS['cv2']
     return (
         f'{name} cannot be imported ({type(error).__name__}: {said}): '
