@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -109,7 +110,12 @@ def run_tool(name, *args, cwd, **env):
         ['bash', str(ROOT / 'tools' / name), *map(str, args)],
         cwd=cwd,
         env=dict(
-            os.environ, OMP_NUM_THREADS='1', PORT=str(free_port()), **env
+            os.environ,
+            OMP_NUM_THREADS='1',
+            PORT=str(free_port()),
+            # The environment of the tests need not be an active one.
+            PYTHON=sys.executable,
+            **env,
         ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -104,6 +104,31 @@ def test_broken_dependency_is_named(monkeypatch):
     assert second.endswith('apt-get install libgl1 libglib2.0-0')
 
 
+@pytest.mark.parametrize('name', ['libxcb.so.1', 'libGL.so.1'])
+def test_a_library_that_opencv_lacks_is_named(name):
+    """Whatever package was imported, and whichever library it is."""
+    said = f'{name}: cannot open shared object file: No such file or directory'
+    opencv = ImportError(said, name='cv2', path='cv2/cv2.abi3.so')
+    line = version.explain_import(opencv, 'mmcv-lite')
+    assert line.startswith(f'OpenCV lacks a system library ({name}: ')
+    assert line.endswith('apt-get install libgl1 libglib2.0-0')
+
+
+def test_opencv_is_named_for_its_own_failure():
+    error = ImportError('libxcb.so.1: file too short', name='cv2')
+    line = version.explain_import(error, 'mmcv-lite')
+    assert line.startswith('opencv-python opencv-contrib-python cannot be ')
+
+
+def test_a_library_that_another_package_lacks_is_not_opencvs():
+    said = 'libcudnn.so.9: cannot open shared object file'
+    line = version.explain_import(ImportError(said, name='torch._C'), 'torch')
+    assert line == (
+        f'torch cannot be imported (ImportError: {said}): '
+        'pip install --upgrade --force-reinstall torch'
+    )
+
+
 @pytest.mark.parametrize(
     'error, command',
     [

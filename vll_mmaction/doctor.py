@@ -72,8 +72,13 @@ def diagnose() -> tuple[list[tuple[str, str]], list[str]]:
                 found.append((name, said))
                 problems += [x for x in problem if x not in problems]
         except Exception as error:
-            found.append((part.__name__[1:], 'not found out'))
-            problems.append(explain_import(error, part.__name__[1:]))
+            name = part.__name__[1:]
+            found.append((name, 'not found out'))
+            problems.append(
+                explain_import(error)
+                if isinstance(error, ImportError)
+                else f'{name} not found out ({type(error).__name__}: {error})'
+            )
     return found, list(dict.fromkeys(problems))
 
 

@@ -43,9 +43,10 @@ class ClipSamples:
         """
         first = data_samples[0]
         keys = first.metainfo_keys()
+        names = {*keys}  # in the order of a set, which may differ
         for sample in data_samples:
             if sample.keys() != ['gt_label'] or (
-                sample.metainfo_keys() != keys
+                {*sample.metainfo_keys()} != names
                 or sample.gt_label.shape != first.gt_label.shape
                 or sample.gt_label.dtype != first.gt_label.dtype
             ):

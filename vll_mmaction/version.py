@@ -138,14 +138,17 @@ def explain_import(error: Exception, name: str = '') -> str:
         return f'vll_mmaction needs {module}, which is missing: ' + (
             f'pip install {name}'
         )
-    if 'libGL' in said or 'libgthread' in said or 'libglib' in said:
+    # Which one is named first differs between OpenCV's versions.
+    lacks = module == 'cv2' and 'cannot open shared object file' in said
+    if lacks or any(x in said for x in ('libGL', 'libgthread', 'libglib')):
         return (
             f'OpenCV lacks a system library ({said}): on Debian or Ubuntu, '
             'apt-get install libgl1 libglib2.0-0'
         )
     name = name or DISTRIBUTIONS.get(module, module)
-    if 'cv2' in said or 'multiarray' in said or '_ARRAY_API' in said:
-        # OpenCV before 4.10 was built for numpy 1.
+    marks = 'cv2', 'multiarray', '_ARRAY_API'
+    if module == 'cv2' or any(mark in said for mark in marks):
+        # Not what imports it. Before 4.10 it was built for numpy 1.
         name = DISTRIBUTIONS['cv2']
     return (
         f'{name} cannot be imported ({type(error).__name__}: {said}): '

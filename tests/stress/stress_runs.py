@@ -126,7 +126,9 @@ def launch(arguments: Sequence, log: Path, processes: int) -> Popen:
     with open(log, 'ab') as file:
         return Popen(
             ['bash', script, config, str(processes), *more],
-            env=dict(os.environ, PORT=str(free_port())),
+            env=dict(
+                os.environ, PORT=str(free_port()), PYTHON=sys.executable
+            ),
             stdout=file,
             stderr=STDOUT,
         )
