@@ -126,9 +126,7 @@ def launch(arguments: Sequence, log: Path, processes: int) -> Popen:
     with open(log, 'ab') as file:
         return Popen(
             ['bash', script, config, str(processes), *more],
-            env=dict(
-                os.environ, PORT=str(free_port()), PYTHON=sys.executable
-            ),
+            env=dict(os.environ, PORT=str(free_port()), PYTHON=sys.executable),
             stdout=file,
             stderr=STDOUT,
         )
