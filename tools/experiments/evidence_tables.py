@@ -253,6 +253,12 @@ def _end_to_end() -> tuple:
     return (
         Table('ut-video', title, rows, folds=TEN),
         Table(
+            'backward-share-ut',
+            'Gradient through half of the clips, UT-Interaction',
+            rows[1:3],
+            folds=TEN,
+        ),
+        Table(
             'ut-video-choice',
             f'{title}: learning rate',
             rates,
